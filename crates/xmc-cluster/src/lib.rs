@@ -1,0 +1,1 @@
+//! Balanced spherical k-means for label clustering.

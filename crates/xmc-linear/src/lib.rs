@@ -1,0 +1,1 @@
+//! Batched linear SVM solvers for sibling labels.

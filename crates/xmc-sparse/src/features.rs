@@ -1,0 +1,119 @@
+//! Instance features: a sparse part and an optional dense part side by side.
+//!
+//! A dense block (an embedding) kept as sparse entries would cost an index for every value and a
+//! gather for every product; here every stage sees it as what it is.
+
+use crate::{Csr, SparseError, SparseRow};
+use ndarray::{Array2, ArrayView2};
+
+/// An instance matrix `X` of `n_samples × (n_sparse + n_dense)`.
+///
+/// The dense columns are numbered after the sparse ones. Values are finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    sparse: Csr,
+    dense: Option<Array2<f32>>,
+}
+
+/// One instance: the entries of its sparse part and its dense part (empty when there is none).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Row<'a> {
+    /// Sparse entries.
+    pub sparse: SparseRow<'a>,
+    /// Dense values, all of them.
+    pub dense: &'a [f32],
+}
+
+impl Features {
+    /// Features with no dense part.
+    pub fn from_sparse(sparse: Csr) -> Self {
+        Self { sparse, dense: None }
+    }
+
+    /// Sparse and dense features of the same instances.
+    ///
+    /// # Errors
+    /// [`SparseError::Shape`] when the row counts differ, [`SparseError::NonFinite`] when a dense
+    /// value is NaN or infinite.
+    pub fn new(sparse: Csr, dense: Option<Array2<f32>>) -> Result<Self, SparseError> {
+        let Some(dense) = dense else { return Ok(Self::from_sparse(sparse)) };
+        if dense.nrows() != sparse.n_rows() {
+            return Err(SparseError::Shape {
+                what: "rows of the dense features (one for each row of the sparse ones)",
+                expected: sparse.n_rows(),
+                found: dense.nrows(),
+            });
+        }
+        if let Some(((row, col), &value)) = dense.indexed_iter().find(|(_, value)| !value.is_finite()) {
+            return Err(SparseError::NonFinite { row, col, value });
+        }
+        let dense = if dense.is_standard_layout() { dense } else { dense.as_standard_layout().into_owned() };
+        Ok(Self { sparse, dense: Some(dense) })
+    }
+
+    /// Number of instances.
+    pub fn n_samples(&self) -> usize {
+        self.sparse.n_rows()
+    }
+
+    /// Number of sparse columns.
+    pub fn n_sparse(&self) -> usize {
+        self.sparse.n_cols()
+    }
+
+    /// Number of dense columns, 0 without a dense part.
+    pub fn n_dense(&self) -> usize {
+        self.dense.as_ref().map_or(0, Array2::ncols)
+    }
+
+    /// The sparse part.
+    pub fn sparse(&self) -> &Csr {
+        &self.sparse
+    }
+
+    /// The dense part, in row order.
+    pub fn dense(&self) -> Option<ArrayView2<'_, f32>> {
+        self.dense.as_ref().map(Array2::view)
+    }
+
+    /// Instance `row`; panics when it is out of range.
+    #[inline]
+    pub fn row(&self, row: usize) -> Row<'_> {
+        let dense = match &self.dense {
+            None => &[],
+            Some(dense) => {
+                let width = dense.ncols();
+                let all = dense.as_slice().expect("invariant: dense features are in row order");
+                &all[row * width..(row + 1) * width]
+            }
+        };
+        Row { sparse: self.sparse.row(row), dense }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn a_row_has_both_parts() {
+        let sparse = Csr::from_rows(3, [vec![(1, 1.0)], vec![]]).unwrap();
+        // A transposed array is in column order: it must be brought into row order.
+        let dense = array![[1.0, 3.0], [2.0, 4.0]].reversed_axes();
+        let x = Features::new(sparse, Some(dense)).unwrap();
+        assert_eq!((x.n_samples(), x.n_sparse(), x.n_dense()), (2, 3, 2));
+        assert_eq!(x.row(0).dense, &[1.0, 2.0]);
+        assert_eq!(x.row(1).dense, &[3.0, 4.0]);
+        assert_eq!(x.row(0).sparse.nnz(), 1);
+    }
+
+    #[test]
+    fn parts_of_different_heights_and_nan_are_refused() {
+        let sparse = Csr::empty(2, 3);
+        let short = Features::new(sparse.clone(), Some(array![[1.0]]));
+        assert!(matches!(short, Err(SparseError::Shape { expected: 2, found: 1, .. })));
+        let nan = Features::new(sparse, Some(array![[1.0], [f32::NAN]]));
+        assert!(matches!(nan, Err(SparseError::NonFinite { row: 1, col: 0, .. })));
+    }
+}

@@ -1,0 +1,34 @@
+//! Matrices, ranked lists and SIMD kernels that every other room of `xmc` stands on.
+//!
+//! * [`Csr`]: compressed sparse rows over [`sprs`], values `f32`, indices `u32`.
+//! * [`Features`]: an instance matrix whose rows have a sparse part and an optional dense part.
+//! * [`RankedLists`]: scored ids, best first, one list for each instance.
+//! * [`kernels`]: run-time dispatch over AVX-512, AVX2 and portable lanes.
+//!
+//! ```
+//! use xmc_sparse::Csr;
+//! let x = Csr::from_rows(4, [vec![(0, 3.0), (2, 4.0)], vec![]])?;
+//! let unit = x.l2_normalized_rows();
+//! assert_eq!(unit.row(0).values, &[0.6, 0.8]);
+//! # Ok::<(), xmc_sparse::SparseError>(())
+//! ```
+
+mod csr;
+mod error;
+mod features;
+pub mod kernels;
+mod progress;
+mod ranked;
+
+pub use csr::{Csr, CsrBuilder, SparseRow};
+pub use error::SparseError;
+pub use features::{Features, Row};
+pub use progress::{NoProgress, Progress};
+pub use ranked::{RankedLists, Scored, sort_ranked, truncate_to_top_k};
+
+/// A label's row number in the label map. At most `u32::MAX` labels.
+pub type LabelId = u32;
+/// A feature's column number. At most `u32::MAX` features.
+pub type FeatureId = u32;
+/// A label's score: higher is better; its scale depends on the post-processor.
+pub type Score = f32;

@@ -1,0 +1,1 @@
+//! The model container of the xmc engine: manifest, sections, checksums, memory mapping.

@@ -1,0 +1,1 @@
+//! Text to sparse TF-IDF features.

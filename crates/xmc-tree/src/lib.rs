@@ -1,0 +1,1 @@
+//! Label features, the label tree and the matcher interface.

@@ -1,0 +1,1 @@
+//! XR-Linear: a linear model on every node of a label tree.
