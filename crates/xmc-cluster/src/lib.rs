@@ -1,1 +1,5 @@
 //! Balanced spherical k-means for label clustering.
+
+mod error;
+
+pub use error::ClusterError;

@@ -1,0 +1,27 @@
+//! Every way that clustering can be refused.
+
+/// Parameters out of range, or rows that cannot be clustered.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// A parameter is out of its range.
+    #[error("clustering parameter `{name}` is {found}, expected {expected}")]
+    Param {
+        /// Name of the field.
+        name: &'static str,
+        /// The value found.
+        found: usize,
+        /// The values allowed.
+        expected: &'static str,
+    },
+    /// More leaves than rows: some leaf would be empty.
+    #[error("{n_rows} rows cannot fill the {n_leaves} leaves of depth {depth}; lower the depth")]
+    TooDeep {
+        /// Number of rows.
+        n_rows: usize,
+        /// Number of leaves, `2^depth`.
+        n_leaves: usize,
+        /// Number of splits from the root to a leaf.
+        depth: usize,
+    },
+}
