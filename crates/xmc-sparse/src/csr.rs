@@ -405,10 +405,7 @@ mod tests {
 
     #[test]
     fn each_broken_invariant_is_named() {
-        assert!(matches!(
-            Csr::new(2, 3, vec![0, 0], vec![], vec![]),
-            Err(SparseError::Structure { .. })
-        ));
+        assert!(matches!(Csr::new(2, 3, vec![0, 0], vec![], vec![]), Err(SparseError::Structure { .. })));
         assert!(matches!(
             Csr::new(1, 3, vec![0, 2], vec![1, 1], vec![1.0, 1.0]),
             Err(SparseError::Unsorted { row: 0, before: 1, after: 1 })

@@ -1,1 +1,219 @@
-//! k
+//! Sixteen `f32` lanes, on whatever the machine has.
+//!
+//! The batched solver trains 16 sibling labels in lock step and inference adds up sibling scores; both
+//! are written once, generic over [`Simd`], and compiled for each instruction set. [`dispatch`] picks the
+//! best one at run time, so one binary runs everywhere. The whole computation is dispatched, not each
+//! operation: a call through a function pointer costs as much as a row of ten entries.
+//!
+//! The scheme (a zero-sized token that proves that the instructions exist, and `inline(always)` methods that
+//! melt into one `target_feature` function) is that of the `pulp` and `memchr` crates.
+//!
+//! This module is the only place of the crate with `unsafe` code.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+pub use portable::Portable;
+
+/// Number of lanes of a vector: the labels that are solved together.
+pub const LANES: usize = 16;
+
+/// Sixteen `f32` values on one cache line.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[repr(C, align(64))]
+pub struct Lanes(pub [f32; LANES]);
+
+impl Lanes {
+    /// All lanes zero.
+    pub const ZERO: Self = Self([0.0; LANES]);
+}
+
+/// Vector operations over [`LANES`] lanes; a value of an implementing type proves that they can run.
+///
+/// Masks are bit sets: bit `l` belongs to lane `l`.
+pub trait Simd: Copy {
+    /// Sixteen lanes in registers.
+    type V: Copy;
+
+    /// `value` in every lane.
+    fn splat(self, value: f32) -> Self::V;
+    /// Lanes from memory.
+    fn load(self, from: &Lanes) -> Self::V;
+    /// Lanes to memory.
+    fn store(self, to: &mut Lanes, v: Self::V);
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b + c`, fused where the machine can.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The smaller of each lane.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of each lane.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Lanes where `a < b`.
+    fn lt(self, a: Self::V, b: Self::V) -> u16;
+    /// Lanes where `a != b`.
+    fn ne(self, a: Self::V, b: Self::V) -> u16;
+    /// `a` where the mask is set, else `b`.
+    fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V;
+
+    /// Asks for the cache line of `slice[index]`; any index is allowed.
+    #[inline(always)]
+    fn prefetch<T>(self, slice: &[T], index: usize) {
+        prefetch(slice, index);
+    }
+}
+
+/// Asks the memory system for the cache line of `slice[index]` (a hint: never faults, whatever the index).
+#[inline(always)]
+pub fn prefetch<T>(slice: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address is allowed; it reads nothing that the program can see. The
+    // address is computed with `wrapping_add`, so no pointer goes out of bounds.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(index).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, index);
+}
+
+/// A computation that is generic over the instruction set.
+///
+/// Mark `run` (and what it calls in its loops) `#[inline(always)]`: only then is it compiled with the
+/// instructions of `S`.
+pub trait WithSimd {
+    /// What it computes.
+    type Output;
+    /// The computation.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// Plain Rust; on Arm the compiler turns it into NEON, which every 64-bit Arm machine has.
+    Portable,
+    /// AVX2 with FMA: two registers of 8 lanes.
+    Avx2,
+    /// AVX-512F: one register of 16 lanes.
+    Avx512,
+}
+
+impl Isa {
+    /// Every instruction set that this machine can run, the best one last.
+    pub fn available() -> Vec<Self> {
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if Avx2::detect().is_some() {
+                all.push(Self::Avx2);
+            }
+            if Avx512::detect().is_some() {
+                all.push(Self::Avx512);
+            }
+        }
+        all
+    }
+}
+
+/// Runs `work` on the best instruction set of this machine.
+#[inline]
+pub fn dispatch<W: WithSimd>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(simd) = Avx512::detect() {
+            return simd.vectorize(work);
+        }
+        if let Some(simd) = Avx2::detect() {
+            return simd.vectorize(work);
+        }
+    }
+    work.run(Portable)
+}
+
+/// Runs `work` on one instruction set: for tests and benchmarks.
+///
+/// # Panics
+/// When this machine does not have it; see [`Isa::available`].
+pub fn dispatch_on<W: WithSimd>(isa: Isa, work: W) -> W::Output {
+    match isa {
+        Isa::Portable => work.run(Portable),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::detect().expect("this machine has no AVX2").vectorize(work),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::detect().expect("this machine has no AVX-512").vectorize(work),
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2 | Isa::Avx512 => panic!("this machine has no {isa:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every operation once, on the same input: what each instruction set must agree on.
+    struct EveryOperation(Lanes, Lanes, u16);
+
+    impl WithSimd for EveryOperation {
+        type Output = (Vec<Lanes>, u16, u16);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let (a, b) = (s.load(&self.0), s.load(&self.1));
+            let results = [
+                s.splat(1.5),
+                s.add(a, b),
+                s.sub(a, b),
+                s.mul(a, b),
+                s.div(a, b),
+                s.fma(a, b, s.splat(0.5)),
+                s.min(a, b),
+                s.max(a, b),
+                s.select(self.2, a, b),
+            ];
+            let stored = results.map(|v| {
+                let mut out = Lanes::ZERO;
+                s.store(&mut out, v);
+                out
+            });
+            (stored.to_vec(), s.lt(a, b), s.ne(a, b))
+        }
+    }
+
+    fn lanes(seed: u32) -> Lanes {
+        // Small multiples of 1/8: every product and sum is exact, so fused and unfused agree.
+        Lanes(std::array::from_fn(|l| ((l as u32 * 7 + seed * 5) % 23) as f32 / 8.0 - 1.0 / 16.0))
+    }
+
+    #[test]
+    fn every_instruction_set_computes_the_same_lanes() {
+        for (a, b, mask) in [(0, 1, 0x00ff), (3, 3, 0xaaaa), (9, 4, 0x8001)] {
+            let work = || EveryOperation(lanes(a), lanes(b), mask);
+            let expected = dispatch_on(Isa::Portable, work());
+            for isa in Isa::available() {
+                assert_eq!(dispatch_on(isa, work()), expected, "{isa:?}");
+            }
+            assert_eq!(dispatch(work()), expected);
+        }
+    }
+
+    #[test]
+    fn prefetch_takes_any_index() {
+        prefetch(&[1u8, 2], 1);
+        prefetch(&[0u64; 0], usize::MAX);
+    }
+}

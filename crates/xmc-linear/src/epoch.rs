@@ -1,0 +1,212 @@
+//! One pass of dual coordinate descent over the active instances, sixteen labels in lock step.
+//!
+//! For lane `l` with signs `y ∈ {−1, +1}` and duals `α ≥ 0` the step on instance `i` is (Hsieh et al. 2008,
+//! algorithm 3, squared hinge):
+//!
+//! ```text
+//! G  = y (w·xᵢ + b·bias) − 1 + α D,   D = 1 / (2Cᵢ)
+//! α' = max(α − G / (‖xᵢ‖² + bias² + D), 0)
+//! w += (α' − α) y xᵢ
+//! ```
+//!
+//! Features that only row `i` has contribute `y α Σv²` to `w·xᵢ`, hence `α Σv²` to `G`: see [`crate::CompactRows`].
+
+use crate::{CompactRows, Entry, RowHead};
+use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
+
+/// How many instances ahead the head and entries of a row are asked for.
+const FETCH_ROW: usize = 6;
+/// How many instances ahead the weights of a row are asked for.
+const FETCH_WEIGHTS: usize = 2;
+/// Weights that outgrow the second-level cache are prefetched; below that it only costs instructions.
+const FETCH_ABOVE: usize = 4096;
+
+/// The primal side of sixteen problems.
+#[derive(Debug, Default)]
+pub(crate) struct Primal {
+    pub(crate) sparse: Vec<Lanes>,
+    pub(crate) dense: Vec<Lanes>,
+    pub(crate) bias: Lanes,
+}
+
+/// Largest and smallest projected gradient of a pass, by lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gap {
+    pub(crate) max: Lanes,
+    pub(crate) min: Lanes,
+}
+
+/// Everything that a pass reads and changes.
+pub(crate) struct Epoch<'a> {
+    pub(crate) rows: &'a CompactRows,
+    /// Bit `l` of entry `i`: instance `i` is a positive of lane `l`.
+    pub(crate) positive: &'a [u16],
+    /// Active instances, in the order of the pass; shrunk ones are removed.
+    pub(crate) active: &'a mut Vec<u32>,
+    pub(crate) primal: &'a mut Primal,
+    pub(crate) alpha: &'a mut [Lanes],
+    /// `1 / (2C)` of positives and negatives.
+    pub(crate) diagonal: [f32; 2],
+    /// Lanes that still change.
+    pub(crate) live: u16,
+    /// A dual at zero whose gradient exceeds this may be shrunk.
+    pub(crate) shrink_above: Lanes,
+}
+
+impl WithSimd for Epoch<'_> {
+    type Output = Gap;
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) -> Gap {
+        if self.primal.sparse.len() > FETCH_ABOVE {
+            self.pass::<S, true>(simd)
+        } else {
+            self.pass::<S, false>(simd)
+        }
+    }
+}
+
+/// What a pass keeps in registers.
+struct Running<S: Simd> {
+    max: S::V,
+    min: S::V,
+    bias: S::V,
+    shrink_above: S::V,
+}
+
+impl Epoch<'_> {
+    #[inline(always)]
+    fn pass<S: Simd, const FETCH: bool>(&mut self, simd: S) -> Gap {
+        let mut running = Running::<S> {
+            max: simd.splat(f32::NEG_INFINITY),
+            min: simd.splat(f32::INFINITY),
+            bias: simd.load(&self.primal.bias),
+            shrink_above: simd.load(&self.shrink_above),
+        };
+        let mut at = 0;
+        while at < self.active.len() {
+            if FETCH {
+                self.fetch_ahead(simd, at);
+            }
+            if self.visit(simd, self.active[at] as usize, &mut running) {
+                at += 1;
+            } else {
+                self.active.swap_remove(at);
+            }
+        }
+        let mut gap = Gap { max: Lanes::ZERO, min: Lanes::ZERO };
+        simd.store(&mut gap.max, running.max);
+        simd.store(&mut gap.min, running.min);
+        simd.store(&mut self.primal.bias, running.bias);
+        gap
+    }
+
+    /// Asks for what the next instances will need: the passes over the large clusters wait for memory.
+    #[inline(always)]
+    fn fetch_ahead<S: Simd>(&self, simd: S, at: usize) {
+        if let Some(&row) = self.active.get(at + 2 * FETCH_ROW) {
+            simd.prefetch(&self.rows.heads, row as usize);
+            simd.prefetch(self.alpha, row as usize);
+        }
+        if let Some(&row) = self.active.get(at + FETCH_ROW) {
+            let start = self.rows.entry_start(row as usize);
+            simd.prefetch(&self.rows.entries, start);
+            simd.prefetch(&self.rows.entries, start + 8);
+        }
+        if let Some(&row) = self.active.get(at + FETCH_WEIGHTS) {
+            for entry in self.rows.row(row as usize).1 {
+                simd.prefetch(&self.primal.sparse, entry.feature as usize);
+            }
+        }
+    }
+
+    /// One coordinate step in all live lanes; false when every live lane has shrunk the instance.
+    #[inline(always)]
+    fn visit<S: Simd>(&mut self, simd: S, row: usize, running: &mut Running<S>) -> bool {
+        let (head, entries) = self.rows.row(row);
+        let zero = simd.splat(0.0);
+        let y = simd.select(self.positive[row], simd.splat(1.0), simd.splat(-1.0));
+        let diagonal = self.diagonal_of(simd, row, head);
+        let alpha = simd.load(&self.alpha[row]);
+
+        let score = self.score(simd, row, entries, running.bias);
+        let own = simd.add(diagonal, simd.splat(head.own_norm));
+        let gradient = simd.fma(y, score, simd.fma(own, alpha, simd.splat(-1.0)));
+
+        let at_zero = !simd.ne(alpha, zero);
+        let shrunk = at_zero & simd.lt(running.shrink_above, gradient);
+        if shrunk | !self.live == u16::MAX {
+            return false;
+        }
+        let projected = simd.select(at_zero, simd.min(gradient, zero), gradient);
+        running.max = simd.max(running.max, projected);
+        running.min = simd.min(running.min, projected);
+
+        let curvature = simd.add(diagonal, simd.splat(head.norm));
+        let stepped = simd.max(simd.sub(alpha, simd.div(gradient, curvature)), zero);
+        let stepped = simd.select(self.live, stepped, alpha);
+        if simd.ne(stepped, alpha) != 0 {
+            let step = simd.mul(y, simd.sub(stepped, alpha));
+            simd.store(&mut self.alpha[row], stepped);
+            running.bias = simd.fma(step, simd.splat(self.rows.bias), running.bias);
+            self.update(simd, row, step);
+        }
+        true
+    }
+
+    /// `D` of each lane, by the sign of its label and the instance's weight.
+    #[inline(always)]
+    fn diagonal_of<S: Simd>(&self, simd: S, row: usize, head: RowHead) -> S::V {
+        let [positive, negative] = self.diagonal;
+        let scale = head.inverse_weight;
+        simd.select(self.positive[row], simd.splat(positive * scale), simd.splat(negative * scale))
+    }
+
+    /// `w·x + b·bias`, without the features that only this row has.
+    #[inline(always)]
+    fn score<S: Simd>(&self, simd: S, row: usize, entries: &[Entry], bias: S::V) -> S::V {
+        let weights = &self.primal.sparse[..];
+        // Two sums: one chain of dependent additions would take four cycles for each entry.
+        let mut even = simd.mul(bias, simd.splat(self.rows.bias));
+        let mut odd = simd.splat(0.0);
+        let mut pairs = entries.chunks_exact(2);
+        for pair in &mut pairs {
+            let [a, b] = [pair[0], pair[1]];
+            even = simd.fma(simd.splat(a.value), simd.load(&weights[a.feature as usize]), even);
+            odd = simd.fma(simd.splat(b.value), simd.load(&weights[b.feature as usize]), odd);
+        }
+        for a in pairs.remainder() {
+            even = simd.fma(simd.splat(a.value), simd.load(&weights[a.feature as usize]), even);
+        }
+        if self.rows.n_dense > 0 {
+            odd = self.dense_score(simd, row, odd);
+        }
+        simd.add(even, odd)
+    }
+
+    #[inline(always)]
+    fn dense_score<S: Simd>(&self, simd: S, row: usize, sum: S::V) -> S::V {
+        let mut sums = [sum, simd.splat(0.0), simd.splat(0.0), simd.splat(0.0)];
+        let values = self.rows.dense_row(row);
+        for (values, weights) in values.chunks(4).zip(self.primal.dense.chunks(4)) {
+            for ((sum, &value), weight) in sums.iter_mut().zip(values).zip(weights) {
+                *sum = simd.fma(simd.splat(value), simd.load(weight), *sum);
+            }
+        }
+        simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]))
+    }
+
+    /// `w += step · x`.
+    #[inline(always)]
+    fn update<S: Simd>(&mut self, simd: S, row: usize, step: S::V) {
+        for entry in self.rows.row(row).1 {
+            let weight = &mut self.primal.sparse[entry.feature as usize];
+            let moved = simd.fma(simd.splat(entry.value), step, simd.load(weight));
+            simd.store(weight, moved);
+        }
+        for (&value, weight) in self.rows.dense_row(row).iter().zip(&mut self.primal.dense) {
+            let moved = simd.fma(simd.splat(value), step, simd.load(weight));
+            simd.store(weight, moved);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Sixteen lanes in one AVX-512 register.
+
+use super::{Lanes, Simd, WithSimd};
+use std::arch::x86_64::*;
+
+/// Proof that AVX-512F (and AVX2, FMA, F16C beside it) can run. Only [`Avx512::detect`] makes one.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The token, when this machine has the instructions.
+    #[inline]
+    pub fn detect() -> Option<Self> {
+        let all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma");
+        all.then_some(Self(()))
+    }
+
+    /// Runs `work` compiled for this instruction set.
+    #[inline]
+    pub fn vectorize<W: WithSimd>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
+        fn inner<W: WithSimd>(simd: Avx512, work: W) -> W::Output {
+            work.run(simd)
+        }
+        // SAFETY: `self` proves that the CPU has the AVX features; every CPU with AVX-512 has the BMI,
+        // POPCNT and LZCNT instructions as well.
+        unsafe { inner(self, work) }
+    }
+}
+
+// SAFETY (each block below): `self` proves that AVX-512F is there; loads and stores go through references
+// to `Lanes`, which are 64 bytes long and 64-byte aligned.
+impl Simd for Avx512 {
+    type V = __m512;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        unsafe { _mm512_set1_ps(value) }
+    }
+    #[inline(always)]
+    fn load(self, from: &Lanes) -> Self::V {
+        unsafe { _mm512_load_ps(from.0.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, to: &mut Lanes, v: Self::V) {
+        unsafe { _mm512_store_ps(to.0.as_mut_ptr(), v) }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn lt(self, a: Self::V, b: Self::V) -> u16 {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }
+    }
+    #[inline(always)]
+    fn ne(self, a: Self::V, b: Self::V) -> u16 {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, b) }
+    }
+    #[inline(always)]
+    fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V {
+        unsafe { _mm512_mask_blend_ps(mask, b, a) }
+    }
+}

@@ -1,0 +1,70 @@
+//! Lanes in plain Rust: the reference, and what machines without AVX2 run.
+
+use super::{LANES, Lanes, Simd};
+use std::array::from_fn;
+
+/// Plain Rust lanes; available everywhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Portable;
+
+impl Simd for Portable {
+    type V = [f32; LANES];
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        [value; LANES]
+    }
+    #[inline(always)]
+    fn load(self, from: &Lanes) -> Self::V {
+        from.0
+    }
+    #[inline(always)]
+    fn store(self, to: &mut Lanes, v: Self::V) {
+        to.0 = v;
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|l| a[l] + b[l])
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|l| a[l] - b[l])
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|l| a[l] * b[l])
+    }
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|l| a[l] / b[l])
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Without the instruction `mul_add` is a slow library call; every 64-bit Arm machine has it.
+        if cfg!(target_arch = "aarch64") {
+            from_fn(|l| a[l].mul_add(b[l], c[l]))
+        } else {
+            from_fn(|l| a[l] * b[l] + c[l])
+        }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|l| if a[l] < b[l] { a[l] } else { b[l] })
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|l| if a[l] > b[l] { a[l] } else { b[l] })
+    }
+    #[inline(always)]
+    fn lt(self, a: Self::V, b: Self::V) -> u16 {
+        (0..LANES).fold(0, |mask, l| mask | (u16::from(a[l] < b[l]) << l))
+    }
+    #[inline(always)]
+    fn ne(self, a: Self::V, b: Self::V) -> u16 {
+        (0..LANES).fold(0, |mask, l| mask | (u16::from(a[l] != b[l]) << l))
+    }
+    #[inline(always)]
+    fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V {
+        from_fn(|l| if mask >> l & 1 == 1 { a[l] } else { b[l] })
+    }
+}
