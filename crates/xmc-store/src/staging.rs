@@ -1,0 +1,252 @@
+//! The directory in which a model is written, and how it takes the place of the target.
+//!
+//! It is a hidden sibling of the target, hence on the same file system, where a rename is atomic.
+//! A crash at any moment leaves either the old model or the new one at the target.
+
+use crate::{Result, StoreError, manifest};
+use rayon::prelude::*;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// All staging directories of this process that are not committed.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what every uncommitted [`crate::ModelWriter`] of this process has written; returns how many
+/// directories were removed.
+///
+/// For the handler of an interrupt, right before the process ends: the writers concerned fail from then
+/// on. A commit that is renaming is waited for, so the target holds a whole model in any case.
+pub fn remove_unfinished() -> usize {
+    let mut unfinished = unfinished();
+    std::mem::take(&mut *unfinished).iter().filter(|dir| remove_dir(dir).is_ok()).count()
+}
+
+/// Other threads may still be creating files in it: an attempt that finds new ones is repeated.
+fn remove_dir(dir: &Path) -> io::Result<()> {
+    const ATTEMPTS: usize = 10;
+    let mut result = fs::remove_dir_all(dir);
+    for _ in 1..ATTEMPTS {
+        match &result {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => result = fs::remove_dir_all(dir),
+            _ => break,
+        }
+    }
+    result
+}
+
+/// A directory beside the target; removed when dropped before [`Staging::commit`].
+#[derive(Debug)]
+pub(crate) struct Staging {
+    target: PathBuf,
+    dir: PathBuf,
+}
+
+impl Staging {
+    /// Makes the directory; nothing at `target` is touched.
+    pub(crate) fn create(target: &Path) -> Result<Self> {
+        let target = resolve(target)?;
+        check_target(&target)?;
+        let dir = create_sibling(&target)?;
+        Ok(Self { target, dir })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes the manifest, brings everything to the device and renames; returns the target.
+    pub(crate) fn commit(self, json: &[u8]) -> Result<PathBuf> {
+        let path = self.dir.join(manifest::FILE);
+        let mut file = File::create_new(&path).map_err(StoreError::io("create the manifest", &path))?;
+        file.write_all(json).map_err(StoreError::io("write the manifest", &path))?;
+        sync_all_in(&self.dir)?;
+        check_target(&self.target)?;
+        let old = self.replace_target()?;
+        sync(parent_of(&self.target))?;
+        if let Some(old) = old {
+            let action = "remove the old model (the new one is in its place)";
+            fs::remove_dir_all(&old).map_err(StoreError::io(action, &old))?;
+        }
+        Ok(self.target.clone())
+    }
+
+    /// Puts the directory at the target; returns where the model that was there is now.
+    fn replace_target(&self) -> Result<Option<PathBuf>> {
+        // An interrupt handler that removes unfinished directories waits until this is over.
+        let mut unfinished = unfinished();
+        let old = swap(&self.dir, &self.target).map_err(StoreError::io("put the model at", &self.target))?;
+        unfinished.remove(&self.dir);
+        Ok(old)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Committed or already removed directories are no longer listed. There is nobody to tell about a
+        // failure; what is left is hidden and named after this process.
+        if unfinished().remove(&self.dir) {
+            let _ = remove_dir(&self.dir);
+        }
+    }
+}
+
+/// `target` with symbolic links and dots resolved, so that the model behind a link is replaced and not
+/// the link. Missing parents are created.
+fn resolve(target: &Path) -> Result<PathBuf> {
+    if let Ok(path) = target.canonicalize() {
+        return Ok(path);
+    }
+    let Some(name) = target.file_name() else {
+        return Err(not_a_model(target, &target.to_string_lossy()));
+    };
+    let parent = parent_of(target);
+    fs::create_dir_all(parent).map_err(StoreError::io("create the directory", parent))?;
+    let parent = parent.canonicalize().map_err(StoreError::io("open the directory", parent))?;
+    Ok(parent.join(name))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn create_sibling(target: &Path) -> Result<PathBuf> {
+    let Some(name) = target.file_name() else {
+        return Err(not_a_model(target, &target.to_string_lossy()));
+    };
+    let mut unfinished = unfinished();
+    for attempt in 0u32.. {
+        let dir = sibling(target, name, attempt);
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(StoreError::io("create the directory", &dir)(error)),
+            Ok(()) => {
+                unfinished.insert(dir.clone());
+                return Ok(dir);
+            }
+        }
+    }
+    unreachable!("invariant: fewer siblings than 2^32")
+}
+
+fn sibling(target: &Path, name: &std::ffi::OsStr, attempt: u32) -> PathBuf {
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}-{attempt}.tmp", std::process::id()));
+    target.with_file_name(hidden)
+}
+
+/// What any version of the manifest tells about files.
+#[derive(Deserialize)]
+struct Files {
+    format: String,
+    sections: Vec<FileName>,
+}
+
+#[derive(Deserialize)]
+struct FileName {
+    file: String,
+}
+
+/// Refuses a target whose replacement would destroy anything but a model.
+fn check_target(target: &Path) -> Result<()> {
+    let entries = match fs::read_dir(target) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(not_a_model(target, &target.to_string_lossy()));
+        }
+        Err(error) => return Err(StoreError::io("list the directory", target)(error)),
+    };
+    let own = files_of_model(target);
+    for entry in entries {
+        let entry = entry.map_err(StoreError::io("list the directory", target))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !own.contains(name.as_ref()) {
+            return Err(not_a_model(target, &name));
+        }
+    }
+    Ok(())
+}
+
+/// The files that belong to the model in `dir`; none when there is no model.
+fn files_of_model(dir: &Path) -> BTreeSet<String> {
+    let manifest = fs::read(dir.join(manifest::FILE)).ok();
+    let files = manifest.and_then(|json| serde_json::from_slice::<Files>(&json).ok());
+    match files {
+        Some(Files { format, sections }) if format == manifest::FORMAT_NAME => {
+            let own = std::iter::once(manifest::FILE.to_string());
+            own.chain(sections.into_iter().map(|section| section.file)).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+fn not_a_model(path: &Path, entry: &str) -> StoreError {
+    StoreError::TargetNotModel { path: path.to_path_buf(), entry: entry.to_string() }
+}
+
+/// Renames `new` to `target`. What was there goes to the path returned.
+fn swap(new: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
+    if !target.exists() {
+        return fs::rename(new, target).map(|()| None);
+    }
+    if exchange(new, target) {
+        return Ok(Some(new.to_path_buf()));
+    }
+    let mut old = new.as_os_str().to_os_string();
+    old.push(".old");
+    let old = PathBuf::from(old);
+    fs::rename(target, &old)?;
+    match fs::rename(new, target) {
+        Ok(()) => Ok(Some(old)),
+        Err(error) => fs::rename(&old, target).and(Err(error)),
+    }
+}
+
+/// Exchanges two directories in one step, where the system and the file system can.
+#[cfg(target_os = "linux")]
+fn exchange(new: &Path, target: &Path) -> bool {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, new, CWD, target, RenameFlags::EXCHANGE).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_new: &Path, _target: &Path) -> bool {
+    false
+}
+
+/// Brings the files of `dir` and `dir` itself to the device.
+fn sync_all_in(dir: &Path) -> Result<()> {
+    let entries = fs::read_dir(dir).map_err(StoreError::io("list the directory", dir))?;
+    let files: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let files = files.map_err(StoreError::io("list the directory", dir))?;
+    files.par_iter().try_for_each(|file| sync(file))?;
+    sync(dir)
+}
+
+#[cfg(unix)]
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(StoreError::io("write to the device", path))
+}
+
+/// Directories cannot be opened as files here, and files must be writable to be flushed.
+#[cfg(not(unix))]
+fn sync(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let file = fs::OpenOptions::new().write(true).open(path);
+    file.and_then(|file| file.sync_all()).map_err(StoreError::io("write to the device", path))
+}

@@ -1,0 +1,161 @@
+//! Writing a model: sections in any order from any thread, then one commit.
+
+use crate::codec::{self, MAX_RECORD_BYTES};
+use crate::error::MEMORY;
+use crate::section::{self, MemorySection, SectionFile};
+use crate::staging::Staging;
+use crate::{
+    Buffer, Container, Dtype, Element, Manifest, Result, SectionEntry, SectionWriter, StoreError, name,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Writes one model, on disk or in memory.
+///
+/// All methods take `&self`: sections may be written by many threads at once, and the files do not
+/// depend on the order. Nothing appears at the target before [`commit`](Self::commit); a writer that is
+/// dropped removes what it has written.
+pub struct ModelWriter {
+    shared: Arc<Shared>,
+    staging: Option<Staging>,
+}
+
+/// The section table, shared with the sections being written.
+pub(crate) struct Shared {
+    /// Where section files go; none in memory.
+    dir: Option<PathBuf>,
+    /// `None` for a section that is not finished.
+    sections: Mutex<BTreeMap<String, Option<Finished>>>,
+}
+
+struct Finished {
+    entry: SectionEntry,
+    memory: Option<Box<dyn MemorySection>>,
+}
+
+impl ModelWriter {
+    /// A writer of the model directory `dir`, which is created, or replaced if it is a model.
+    ///
+    /// Files go to a hidden directory beside `dir` until the commit.
+    ///
+    /// # Errors
+    /// [`StoreError::TargetNotModel`] when `dir` holds anything but a model, [`StoreError::DiskFull`],
+    /// [`StoreError::Io`].
+    pub fn create(dir: impl AsRef<Path>) -> Result<Self> {
+        let staging = Staging::create(dir.as_ref())?;
+        Ok(Self::new(Some(staging)))
+    }
+
+    /// A writer whose model stays in memory.
+    pub fn in_memory() -> Self {
+        Self::new(None)
+    }
+
+    fn new(staging: Option<Staging>) -> Self {
+        let dir = staging.as_ref().map(|staging| staging.path().to_path_buf());
+        Self { shared: Arc::new(Shared { dir, sections: Mutex::default() }), staging }
+    }
+
+    /// Begins an array section, to be pushed to and finished.
+    ///
+    /// # Errors
+    /// [`StoreError::UnsafeSectionName`], [`StoreError::DuplicateSection`], [`StoreError::DiskFull`],
+    /// [`StoreError::Io`].
+    pub fn array<T: Element>(&self, name: &str) -> Result<SectionWriter<T>> {
+        SectionWriter::new(Arc::clone(&self.shared), name)
+    }
+
+    /// Writes a whole array.
+    ///
+    /// # Errors
+    /// As [`array`](Self::array).
+    pub fn put_array<T: Element>(&self, name: &str, values: &[T]) -> Result<()> {
+        let mut section = self.array(name)?;
+        section.push(values)?;
+        section.finish()
+    }
+
+    /// Writes a small structured value.
+    ///
+    /// # Errors
+    /// [`StoreError::RecordUnencodable`], [`StoreError::RecordTooLarge`], and as [`array`](Self::array).
+    pub fn put_record<R: Serialize + ?Sized>(&self, name: &str, record: &R) -> Result<()> {
+        let unencodable = |source| StoreError::RecordUnencodable { name: name.to_string(), source };
+        let bytes = codec::encode(record).map_err(unencodable)?;
+        if bytes.len() > MAX_RECORD_BYTES {
+            let (name, found) = (name.to_string(), bytes.len());
+            return Err(StoreError::RecordTooLarge { name, found, limit: MAX_RECORD_BYTES });
+        }
+        self.put_bytes(name, Dtype::Record, bytes)
+    }
+
+    fn put_bytes(&self, name: &str, dtype: Dtype, bytes: Vec<u8>) -> Result<()> {
+        let (entry, memory) = match self.shared.begin(name)? {
+            Some(path) => {
+                let mut file = SectionFile::create(path)?;
+                file.push(&bytes)?;
+                (file.finish(name, dtype)?, None)
+            }
+            None => {
+                let (entry, section) = section::in_memory(name, dtype, Buffer::from(bytes));
+                (entry, Some(section))
+            }
+        };
+        self.shared.finish(entry, memory);
+        Ok(())
+    }
+
+    /// Completes the model: writes the manifest with `meta` (any value that is JSON), brings all files to
+    /// the device, and renames. A model at the target is removed once the new one is in its place.
+    ///
+    /// # Errors
+    /// [`StoreError::SectionUnfinished`], [`StoreError::MetaUnwritable`],
+    /// [`StoreError::TargetNotModel`] when the target has changed meanwhile, [`StoreError::DiskFull`],
+    /// [`StoreError::Io`].
+    pub fn commit<M: Serialize + ?Sized>(self, meta: &M) -> Result<Container> {
+        let sections = self.shared.take_finished()?;
+        let (entries, memory): (Vec<_>, Vec<_>) =
+            sections.into_iter().map(|section| (section.entry, section.memory)).unzip();
+        let manifest = Manifest::new(entries);
+        let json = manifest.to_json(meta)?;
+        match self.staging {
+            Some(staging) => Ok(Container::on_disk(staging.commit(&json)?, manifest, json)),
+            None => Ok(Container::in_memory(memory.into_iter().flatten().collect(), manifest, json)),
+        }
+    }
+}
+
+impl Shared {
+    fn sections(&self) -> MutexGuard<'_, BTreeMap<String, Option<Finished>>> {
+        self.sections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reserves `name`; returns where its file goes, if it has one.
+    pub(crate) fn begin(&self, name: &str) -> Result<Option<PathBuf>> {
+        if !name::is_safe(name) {
+            let path = self.dir.clone().unwrap_or_else(|| MEMORY.into());
+            return Err(StoreError::UnsafeSectionName { path, name: name.to_string() });
+        }
+        let mut sections = self.sections();
+        if sections.contains_key(name) {
+            return Err(StoreError::DuplicateSection { name: name.to_string() });
+        }
+        sections.insert(name.to_string(), None);
+        Ok(self.dir.as_ref().map(|dir| dir.join(name::file_of(name))))
+    }
+
+    pub(crate) fn finish(&self, entry: SectionEntry, memory: Option<Box<dyn MemorySection>>) {
+        self.sections().insert(entry.name.clone(), Some(Finished { entry, memory }));
+    }
+
+    /// All sections by name.
+    fn take_finished(&self) -> Result<Vec<Finished>> {
+        let sections = std::mem::take(&mut *self.sections());
+        let finished = |(name, section): (String, Option<Finished>)| {
+            section.ok_or(StoreError::SectionUnfinished { name })
+        };
+        sections.into_iter().map(finished).collect()
+    }
+}
