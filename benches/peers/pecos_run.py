@@ -12,7 +12,6 @@ most 100 labels, PIFA label features, seed 0, teacher-forced negatives, threshol
 import argparse
 import gzip
 import json
-import os
 import resource
 import sys
 import time
@@ -129,6 +128,15 @@ def read_tree(stages, paths):
         return ClusterChain([sparse.load_npz(path).tocsc().astype(np.float32) for path in paths.split(",")])
 
 
+def save_tree(folder, tree):
+    """The cluster matrices as C0.npz (the top), C1.npz, ...; those of an earlier, deeper tree are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob("C*.npz"):
+        earlier.unlink()
+    for depth, level in enumerate(tree):
+        sparse.save_npz(folder / f"C{depth}.npz", level, compressed=False)
+
+
 def cluster_matrix(layer):
     """One layer of xmc's tree, children listed parent by parent, as the matrix children x parents."""
     children, child_ptr = np.asarray(layer["children"]), np.asarray(layer["child_ptr"])
@@ -146,9 +154,7 @@ def train(args):
     tree = read_tree(stages, args.tree) if args.tree else grow_tree(stages, x, y, args)
     if args.tree_out:
         # Saved before the weights: the tree is then at hand, whatever happens to the rest of the run.
-        os.makedirs(args.tree_out, exist_ok=True)
-        for depth, level in enumerate(tree):
-            sparse.save_npz(Path(args.tree_out) / f"C{depth}.npz", level, compressed=False)
+        save_tree(Path(args.tree_out), tree)
     time_layers(layers)
     with stages.stage("weights"):
         model = XLinearModel.train(x, y, C=tree, threads=args.threads, beam_size=args.beam)
