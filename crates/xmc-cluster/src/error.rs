@@ -1,7 +1,7 @@
 //! Every way that clustering can be refused.
 
 /// Parameters out of range, or rows that cannot be clustered.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
     /// A parameter is out of its range.
@@ -23,5 +23,22 @@ pub enum ClusterError {
         n_leaves: usize,
         /// Number of splits from the root to a leaf.
         depth: usize,
+    },
+    /// More rows than row numbers.
+    #[error("{n_rows} rows are too many to cluster: row numbers are 32 bits wide")]
+    TooManyRows {
+        /// Number of rows.
+        n_rows: usize,
+    },
+    /// Seeding by linfa's k-means needs rows that are dense alone.
+    #[error(
+        "seeding by dense k-means needs dense rows without sparse entries, found {nnz} sparse entries and \
+         {n_dense} dense columns; seed with random rows"
+    )]
+    NotDense {
+        /// Number of sparse entries found.
+        nnz: usize,
+        /// Number of dense columns found.
+        n_dense: usize,
     },
 }

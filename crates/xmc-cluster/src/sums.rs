@@ -1,0 +1,140 @@
+//! Sums of rows and products of rows with them: the two passes of k-means.
+//!
+//! Both give the same bits at any number of threads. A feature's sum adds the rows in their order,
+//! whichever stripe of features a thread works on; dense sums are added up in blocks of a fixed
+//! number of rows, in order.
+
+use crate::node::{Entry, Node, NodeRow};
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+/// Rows in a block of dense sums.
+const BLOCK_ROWS: usize = 4096;
+
+/// Fewest rows that are worth a task of their own.
+const MIN_TASK_ROWS: usize = 128;
+
+/// A row number within the node and the weight with which it enters a sum.
+pub(crate) type Weighted = (u32, f32);
+
+/// A weighted sum of the rows of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct RowSum<'a> {
+    sparse: Vec<f32>,
+    dense: Vec<f32>,
+    dense_rows: Option<ArrayView2<'a, f32>>,
+}
+
+impl<'a> RowSum<'a> {
+    /// The sum of no rows of `node`; `dense_rows` is the dense part of the whole matrix.
+    pub(crate) fn zero(node: &Node, dense_rows: Option<ArrayView2<'a, f32>>) -> Self {
+        let n_dense = dense_rows.map_or(0, |rows| rows.ncols());
+        Self { sparse: vec![0.0; node.n_features], dense: vec![0.0; n_dense], dense_rows }
+    }
+
+    /// A direction over the dense features alone.
+    pub(crate) fn from_dense(dense: Vec<f32>, dense_rows: ArrayView2<'a, f32>) -> Self {
+        Self { sparse: Vec::new(), dense, dense_rows: Some(dense_rows) }
+    }
+
+    /// Back to the sum of no rows.
+    pub(crate) fn clear(&mut self) {
+        self.sparse.fill(0.0);
+        self.dense.fill(0.0);
+    }
+
+    /// Adds weight times row for every one of `picked`.
+    pub(crate) fn add(&mut self, node: &Node, picked: &[Weighted]) {
+        match node.stripes.len() {
+            // One stripe is the whole row: nothing to search for.
+            0 | 1 => picked
+                .iter()
+                .for_each(|&(row, weight)| add_entries(&mut self.sparse, 0, node.entries(row), weight)),
+            _ => split_stripes(&mut self.sparse, node).into_par_iter().for_each(|(first, sums)| {
+                let end = first + sums.len() as u32;
+                for &(row, weight) in picked {
+                    add_entries(sums, first, within(node.entries(row), first, end), weight);
+                }
+            }),
+        }
+        self.add_dense(node, picked);
+    }
+
+    fn add_dense(&mut self, node: &Node, picked: &[Weighted]) {
+        let Some(rows) = self.dense_rows else { return };
+        let sum_block = |block: &[Weighted]| {
+            let mut sum = vec![0.0; rows.ncols()];
+            for &(row, weight) in block {
+                let values = rows.row(node.rows[row as usize].id as usize);
+                sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += weight * value);
+            }
+            sum
+        };
+        let blocks: Vec<Vec<f32>> = picked.par_chunks(BLOCK_ROWS).map(sum_block).collect();
+        for block in blocks {
+            self.dense.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
+        }
+    }
+
+    /// The product of every row with this sum, without the rows' own weights.
+    pub(crate) fn products(&self, node: &Node, out: &mut [f32]) {
+        let rows = node.rows.par_iter().with_min_len(MIN_TASK_ROWS);
+        rows.zip(out).for_each(|(row, out)| *out = self.product(row));
+    }
+
+    fn product(&self, row: &NodeRow) -> f32 {
+        let dense = self.dense_rows.map_or(0.0, |rows| {
+            let values = rows.row(row.id as usize).to_slice();
+            dot_dense(&self.dense, values.expect("invariant: dense features are in row order"))
+        });
+        dot_entries(&self.sparse, &row.entries) + dense
+    }
+}
+
+fn add_entries(sums: &mut [f32], first: u32, entries: &[Entry], weight: f32) {
+    for entry in entries {
+        sums[(entry.feature - first) as usize] += weight * entry.value;
+    }
+}
+
+/// The entries whose features lie in `first..end`.
+fn within(entries: &[Entry], first: u32, end: u32) -> &[Entry] {
+    let rest = &entries[entries.partition_point(|entry| entry.feature < first)..];
+    &rest[..rest.partition_point(|entry| entry.feature < end)]
+}
+
+/// The sums of every stripe with the stripe's first feature.
+fn split_stripes<'s>(mut sums: &'s mut [f32], node: &Node) -> Vec<(u32, &'s mut [f32])> {
+    let cut = |stripe: &std::ops::Range<u32>| {
+        let (head, tail) = std::mem::take(&mut sums).split_at_mut(stripe.len());
+        sums = tail;
+        (stripe.start, head)
+    };
+    node.stripes.iter().map(cut).collect()
+}
+
+/// Four running sums: one chain of additions would wait for itself at every entry.
+fn dot_entries(sums: &[f32], entries: &[Entry]) -> f32 {
+    let mut lanes = [0.0f32; 4];
+    let mut chunks = entries.chunks_exact(4);
+    for chunk in &mut chunks {
+        for (lane, entry) in lanes.iter_mut().zip(chunk) {
+            *lane += sums[entry.feature as usize] * entry.value;
+        }
+    }
+    let tail: f32 = chunks.remainder().iter().map(|entry| sums[entry.feature as usize] * entry.value).sum();
+    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + tail
+}
+
+/// Sixteen running sums, which the compiler keeps in vector registers.
+fn dot_dense(left: &[f32], right: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (left, right) = (left.chunks_exact(16), right.chunks_exact(16));
+    let tail: f32 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in left.zip(right) {
+        for lane in 0..16 {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.iter().sum::<f32>() + tail
+}

@@ -1,0 +1,172 @@
+//! Balanced 2-means as a whole: partition, balance, determinism, quality, both kinds of rows.
+#![allow(clippy::unwrap_used)] // a test that cannot set up its data should panic
+
+use linfa::DatasetBase;
+use linfa::traits::{Fit, Predict};
+use linfa_clustering::KMeans;
+use ndarray::{Array2, Axis};
+use proptest::prelude::*;
+use rand::distributions::{Distribution, Uniform};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+use xmc_cluster::{BalancedKMeans, BalancedKMeansParams, ClusterError, Partition, Seeding};
+use xmc_sparse::{Csr, Features};
+
+fn fit(params: BalancedKMeansParams, features: &Features) -> Partition {
+    params.check().unwrap().fit(features).unwrap()
+}
+
+/// `n` rows of up to `nnz` entries among `d` columns, every seventh row empty.
+fn random_sparse(n: usize, d: u32, nnz: usize, seed: u64) -> Csr {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let (cols, values) = (Uniform::new(0, d), Uniform::new(0.1f32, 1.0));
+    let row = |i: usize| if i % 7 == 3 { 0 } else { nnz };
+    let rows: Vec<Vec<(u32, f32)>> = (0..n)
+        .map(|i| (0..row(i)).map(|_| (cols.sample(&mut rng), values.sample(&mut rng))).collect())
+        .collect();
+    Csr::from_rows(d as usize, rows).unwrap()
+}
+
+/// Rows around `centers` (one-hot corners), interleaved; row `i` belongs to blob `i % n_blobs`.
+fn blobs(n: usize, n_blobs: usize, width: usize, seed: u64) -> Array2<f32> {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let noise = Uniform::new(-0.15f32, 0.15);
+    Array2::from_shape_fn((n, width), |(i, col)| {
+        noise.sample(&mut rng) + if col == i % n_blobs { 1.0 } else { 0.0 }
+    })
+}
+
+fn dense(rows: Array2<f32>) -> Features {
+    Features::new(Csr::empty(rows.nrows(), 0), Some(rows)).unwrap()
+}
+
+fn sparse(rows: &Array2<f32>) -> Features {
+    let entries = rows
+        .rows()
+        .into_iter()
+        .map(|row| row.iter().enumerate().map(|(col, &value)| (col as u32, value)).collect::<Vec<_>>());
+    Features::from_sparse(Csr::from_rows(rows.ncols(), entries).unwrap())
+}
+
+fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn every_row_is_in_one_leaf_and_every_split_is_even(
+        n in 1usize..90, depth in 0usize..6, seed: u64, spherical: bool,
+    ) {
+        prop_assume!(1 << depth <= n);
+        let x = Features::from_sparse(random_sparse(n, 40, 5, seed));
+        let params = BalancedKMeans::params().depth(depth).seed(seed).spherical(spherical);
+        let partition = fit(params, &x);
+        let mut rows: Vec<u32> = partition.leaves().flatten().copied().collect();
+        rows.sort_unstable();
+        prop_assert_eq!(rows, (0..n as u32).collect::<Vec<_>>());
+        prop_assert!(partition.leaves().all(|leaf| leaf.is_sorted()));
+        let mut sizes: Vec<usize> = partition.leaves().map(<[u32]>::len).collect();
+        while sizes.len() > 1 {
+            prop_assert!(sizes.chunks(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1));
+            sizes = sizes.chunks(2).map(|pair| pair[0] + pair[1]).collect();
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    // Large enough for several stripes of features and blocks of dense rows.
+    let n = 12_000;
+    let x = Features::new(random_sparse(n, 3_000, 110, 5), Some(blobs(n, 7, 9, 6))).unwrap();
+    let params = BalancedKMeans::params().depth(5).seed(11);
+    let one = in_pool(1, || fit(params.clone(), &x));
+    let two = in_pool(2, || fit(params.clone(), &x));
+    let five = in_pool(5, || fit(params, &x));
+    assert_eq!(one, two);
+    assert_eq!(one, five);
+}
+
+#[test]
+fn separable_clusters_are_found() {
+    for spherical in [true, false] {
+        let x = sparse(&blobs(400, 4, 12, 1));
+        let partition = fit(BalancedKMeans::params().depth(2).seed(3).spherical(spherical), &x);
+        for leaf in partition.leaves() {
+            assert!(leaf.iter().all(|row| row % 4 == leaf[0] % 4), "mixed leaf {leaf:?}");
+        }
+    }
+}
+
+#[test]
+fn sparse_and_dense_rows_agree() {
+    let rows = blobs(300, 8, 20, 2);
+    let params = BalancedKMeans::params().depth(3).seed(9);
+    assert_eq!(fit(params.clone(), &sparse(&rows)), fit(params.clone(), &dense(rows.clone())));
+    let (left, right) = rows.view().split_at(Axis(1), 8);
+    let both = Features::new(sparse(&left.to_owned()).sparse().clone(), Some(right.to_owned())).unwrap();
+    assert_eq!(fit(params.clone(), &both), fit(params, &dense(rows)));
+}
+
+#[test]
+fn another_seed_may_give_another_clustering() {
+    let x = Features::from_sparse(random_sparse(500, 60, 6, 4));
+    let with_seed = |seed| fit(BalancedKMeans::params().depth(4).seed(seed), &x);
+    assert_eq!(with_seed(1), with_seed(1));
+    assert_ne!(with_seed(1), with_seed(2));
+}
+
+/// Mean squared distance of the rows to the mean of their group.
+fn inertia(rows: &Array2<f32>, group: impl Fn(usize) -> usize) -> f32 {
+    let mut total = 0.0;
+    for wanted in 0..2 {
+        let ids: Vec<usize> = (0..rows.nrows()).filter(|&row| group(row) == wanted).collect();
+        let members = rows.select(Axis(0), &ids);
+        let mean = members.mean_axis(Axis(0)).unwrap();
+        total += (&members - &mean).mapv(|v| v * v).sum();
+    }
+    total / rows.nrows() as f32
+}
+
+#[test]
+fn well_separated_blobs_are_split_as_linfa_splits_them() {
+    let rows = blobs(500, 2, 6, 8);
+    let records = DatasetBase::from(rows.clone());
+    let model = KMeans::params_with_rng(2, Xoshiro256PlusPlus::seed_from_u64(1)).fit(&records).unwrap();
+    let theirs = model.predict(&rows);
+    for seeding in [Seeding::RandomRows, Seeding::Linfa] {
+        let params = BalancedKMeans::params().spherical(false).seeding(seeding).seed(2);
+        let partition = fit(params, &dense(rows.clone()));
+        let ours = |row: usize| usize::from(partition.leaf(1).contains(&(row as u32)));
+        let same = (0..500).filter(|&row| ours(row) == theirs[row]).count();
+        assert!(same == 0 || same == 500, "{same} of 500 rows agree");
+        assert!(inertia(&rows, ours) <= inertia(&rows, |row| theirs[row]) + 1e-6);
+    }
+}
+
+#[test]
+fn rows_of_zeros_are_placed_too() {
+    let x = Features::from_sparse(Csr::empty(9, 5));
+    let partition = fit(BalancedKMeans::params().depth(3), &x);
+    assert_eq!(partition.leaves().map(<[u32]>::len).collect::<Vec<_>>(), [1, 1, 1, 1, 1, 1, 1, 2]);
+    let x = dense(Array2::zeros((4, 3)));
+    assert_eq!(fit(BalancedKMeans::params().seeding(Seeding::Linfa), &x).leaf(0), &[0, 1]);
+}
+
+#[test]
+fn what_cannot_be_clustered_is_refused() {
+    let check = |params: BalancedKMeansParams| params.check().unwrap_err();
+    assert!(matches!(
+        check(BalancedKMeans::params().max_iter(0)),
+        ClusterError::Param { name: "max_iter", found: 0, .. }
+    ));
+    assert!(matches!(
+        check(BalancedKMeans::params().depth(32)),
+        ClusterError::Param { name: "depth", found: 32, .. }
+    ));
+    let x = Features::from_sparse(random_sparse(3, 4, 2, 1));
+    let deep = BalancedKMeans::params().depth(2).check().unwrap().fit(&x);
+    assert_eq!(deep, Err(ClusterError::TooDeep { n_rows: 3, n_leaves: 4, depth: 2 }));
+    let linfa = BalancedKMeans::params().seeding(Seeding::Linfa).check().unwrap().fit(&x);
+    assert!(matches!(linfa, Err(ClusterError::NotDense { nnz: 6, n_dense: 0 })), "{linfa:?}");
+}
