@@ -91,4 +91,18 @@ pub enum TreeError {
     /// Clustering failed.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// A post-processor that does not exist.
+    #[error(
+        "there is no post-processor '{found}': expected l1-hinge, l2-hinge, l3-hinge, log-l3-hinge (any power 1 to 9), sigmoid, log-sigmoid or noop"
+    )]
+    PostProcessor {
+        /// The name given.
+        found: String,
+    },
+    /// A search that would return nothing.
+    #[error("the {name} must be at least 1")]
+    Search {
+        /// Which parameter is 0.
+        name: &'static str,
+    },
 }

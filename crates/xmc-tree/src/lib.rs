@@ -1,11 +1,19 @@
 //! Label features, the label tree and the matcher interface.
 //!
-//! A [`LabelTree`] is a chain of [`TreeLayer`]s from the root to the labels.
+//! A [`LabelTree`] is a chain of [`TreeLayer`]s from the root to the labels. [`LabelFeatures`] says what
+//! a label looks like, [`TreeParams`] how labels are clustered by it, [`Outline`] shows the result.
 
 mod error;
+mod label_features;
 mod layer;
+mod outline;
+mod params;
 mod tree;
 
 pub use error::TreeError;
+pub use label_features::LabelFeatures;
 pub use layer::TreeLayer;
+pub use outline::Outline;
+pub use params::{TreeBuilder, TreeParams};
 pub use tree::LabelTree;
+pub use xmc_cluster::Seeding;

@@ -3,7 +3,7 @@
 //! It is the chain of cluster matrices C⁽¹⁾ … C⁽ᴰ⁾ of PECOS (Yu et al., JMLR 2022, §3), kept as lists
 //! of children because every stage walks it from parent to child.
 
-use crate::{TreeError, TreeLayer};
+use crate::{TreeError, TreeLayer, TreeParams};
 use serde::{Deserialize, Serialize};
 use xmc_sparse::Csr;
 
@@ -30,6 +30,11 @@ impl TryFrom<TreeParts> for LabelTree {
 }
 
 impl LabelTree {
+    /// The default parameters of a tree to be built from label features.
+    pub fn params() -> TreeParams {
+        TreeParams::default()
+    }
+
     /// A tree from its layers, root first.
     ///
     /// # Errors

@@ -1,0 +1,222 @@
+//! Hyper-parameters of the label tree and its construction.
+//!
+//! Binary balanced splits give 2^depth leaves whose codes are collapsed to the wanted branching, which
+//! is the rule of PECOS's hierarchical k-means (Yu et al., JMLR 2022).
+
+use crate::{LabelTree, TreeError, TreeLayer};
+use serde::{Deserialize, Serialize};
+use xmc_cluster::{BalancedKMeans, ClusterError, Partition, Seeding};
+use xmc_sparse::{Features, NoProgress, Progress};
+
+/// Parameters of a [`LabelTree`], not yet checked.
+///
+/// ```
+/// use xmc_sparse::{Csr, Features};
+/// use xmc_tree::{LabelFeatures, LabelTree};
+/// // Four instances with one label each; labels 0 and 2 share feature 0, labels 1 and 3 feature 1.
+/// let x = Features::from_sparse(Csr::from_rows(2, [[(0, 1.0)], [(1, 1.0)], [(0, 2.0)], [(1, 3.0)]])?);
+/// let y = Csr::from_rows(4, [[(0, 1.0)], [(1, 1.0)], [(2, 1.0)], [(3, 1.0)]])?;
+/// let features = LabelFeatures::Pifa.compute(&x, &y)?;
+/// let tree = LabelTree::params().branching(2).max_leaf(2).check()?.fit(&features)?;
+/// assert_eq!((tree.depth(), tree.n_clusters(0), tree.n_labels()), (2, 2, 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TreeParams {
+    /// Children of an inner cluster, about (PECOS `nr_splits`). At least 2, default 16.
+    pub branching: usize,
+    /// Most labels under one leaf cluster (PECOS `max_leaf_size`). At least 2, default 100.
+    pub max_leaf: usize,
+    /// Most clusters of the first layer, if the tree has more than one (PECOS `min_codes`). Default:
+    /// `branching`.
+    pub min_codes: Option<usize>,
+    /// Most refinements of one split. Default 20.
+    pub kmeans_max_iter: usize,
+    /// Spherical k-means rather than plain. Default true.
+    pub spherical: bool,
+    /// What a split starts from. Default [`Seeding::RandomRows`].
+    pub seeding: Seeding,
+    /// Seed of every random draw. Default 0.
+    pub seed: u64,
+}
+
+impl Default for TreeParams {
+    fn default() -> Self {
+        Self {
+            branching: 16,
+            max_leaf: 100,
+            min_codes: None,
+            kmeans_max_iter: 20,
+            spherical: true,
+            seeding: Seeding::RandomRows,
+            seed: 0,
+        }
+    }
+}
+
+impl TreeParams {
+    /// Sets [`Self::branching`].
+    pub fn branching(mut self, branching: usize) -> Self {
+        self.branching = branching;
+        self
+    }
+
+    /// Sets [`Self::max_leaf`].
+    pub fn max_leaf(mut self, max_leaf: usize) -> Self {
+        self.max_leaf = max_leaf;
+        self
+    }
+
+    /// Sets [`Self::min_codes`].
+    pub fn min_codes(mut self, min_codes: usize) -> Self {
+        self.min_codes = Some(min_codes);
+        self
+    }
+
+    /// Sets [`Self::kmeans_max_iter`].
+    pub fn kmeans_max_iter(mut self, kmeans_max_iter: usize) -> Self {
+        self.kmeans_max_iter = kmeans_max_iter;
+        self
+    }
+
+    /// Sets [`Self::spherical`].
+    pub fn spherical(mut self, spherical: bool) -> Self {
+        self.spherical = spherical;
+        self
+    }
+
+    /// Sets [`Self::seeding`].
+    pub fn seeding(mut self, seeding: Seeding) -> Self {
+        self.seeding = seeding;
+        self
+    }
+
+    /// Sets [`Self::seed`].
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The same parameters, known to be in range.
+    ///
+    /// # Errors
+    /// [`TreeError::Param`] when `branching` or `max_leaf` is below 2 or `min_codes` or
+    /// `kmeans_max_iter` is 0.
+    pub fn check(self) -> Result<TreeBuilder, TreeError> {
+        at_least("branching", self.branching, 2, "at least 2")?;
+        // Leaves of one label would need 2^depth = n_labels.
+        at_least("max_leaf", self.max_leaf, 2, "at least 2")?;
+        at_least("min_codes", self.min_codes.unwrap_or(self.branching), 1, "at least 1")?;
+        at_least("kmeans_max_iter", self.kmeans_max_iter, 1, "at least 1")?;
+        Ok(TreeBuilder { params: self })
+    }
+}
+
+fn at_least(name: &'static str, found: usize, least: usize, expected: &'static str) -> Result<(), TreeError> {
+    if found < least { Err(TreeError::Param { name, found, expected }) } else { Ok(()) }
+}
+
+/// Builds a [`LabelTree`] by checked [`TreeParams`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeBuilder {
+    params: TreeParams,
+}
+
+impl TreeBuilder {
+    /// The parameters.
+    pub fn params(&self) -> &TreeParams {
+        &self.params
+    }
+
+    /// Number of binary splits from the root to a leaf for `n_labels` labels, or `None` when all labels
+    /// fit into one leaf: ⌈log₂(n_labels / max_leaf)⌉, at least 1.
+    pub fn n_splits(&self, n_labels: usize) -> Option<usize> {
+        // The least depth with max_leaf · 2^depth ≥ n_labels, in integers: no logarithm to round.
+        let n_leaves = n_labels.div_ceil(self.params.max_leaf).next_power_of_two();
+        (n_leaves > 1).then(|| n_leaves.trailing_zeros() as usize)
+    }
+
+    /// The tree over the labels whose features (see [`LabelFeatures`](crate::LabelFeatures)) are the
+    /// rows of `label_features`, `n_labels × n_features`. With all labels in one leaf, one-vs-rest.
+    ///
+    /// # Errors
+    /// [`TreeError::NoLabels`]; [`TreeError::Cluster`] from [`BalancedKMeans::fit`].
+    pub fn fit(&self, label_features: &Features) -> Result<LabelTree, TreeError> {
+        self.fit_with_progress(label_features, &NoProgress)
+    }
+
+    /// As [`fit`](Self::fit), reporting labels placed: every label once for each binary split.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_with_progress(
+        &self,
+        label_features: &Features,
+        progress: &dyn Progress,
+    ) -> Result<LabelTree, TreeError> {
+        let n_labels = label_features.n_samples();
+        let Some(depth) = self.n_splits(n_labels) else { return LabelTree::one_vs_rest(n_labels) };
+        let partition = self.kmeans(depth)?.fit_with_progress(label_features, progress)?;
+        LabelTree::from_layers(self.collapse(&partition, n_labels)?)
+    }
+
+    fn kmeans(&self, depth: usize) -> Result<BalancedKMeans, ClusterError> {
+        BalancedKMeans::params()
+            .depth(depth)
+            .max_iter(self.params.kmeans_max_iter)
+            .spherical(self.params.spherical)
+            .seeding(self.params.seeding)
+            .seed(self.params.seed)
+            .check()
+    }
+
+    /// From the leaves up: clusters are joined in runs of `branching` until few enough stand under
+    /// the root.
+    fn collapse(&self, leaves: &Partition, n_labels: usize) -> Result<Vec<TreeLayer>, TreeError> {
+        let few = self.params.min_codes.unwrap_or(self.params.branching);
+        let lists = leaves.leaves().map(|leaf| leaf.iter().copied());
+        let mut layers = vec![TreeLayer::from_lists(lists, n_labels)?];
+        let mut n_codes = leaves.n_leaves();
+        while n_codes > few {
+            layers.push(TreeLayer::runs(n_codes, self.params.branching)?);
+            n_codes = n_codes.div_ceil(self.params.branching);
+        }
+        if n_codes > 1 {
+            layers.push(TreeLayer::runs(n_codes, n_codes)?);
+        }
+        layers.reverse();
+        Ok(layers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder(branching: usize, max_leaf: usize) -> TreeBuilder {
+        TreeParams::default().branching(branching).max_leaf(max_leaf).check().unwrap()
+    }
+
+    #[test]
+    fn depth_is_the_logarithm_rounded_up() {
+        assert_eq!(builder(16, 100).n_splits(25_265), Some(8));
+        assert_eq!(builder(16, 100).n_splits(25_600), Some(8));
+        assert_eq!(builder(16, 100).n_splits(25_601), Some(9));
+        assert_eq!(builder(16, 100).n_splits(101), Some(1));
+        assert_eq!(builder(16, 100).n_splits(100), None);
+        assert_eq!(builder(16, 100).n_splits(0), None);
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_named() {
+        let name = |params: TreeParams| match params.check() {
+            Err(TreeError::Param { name, .. }) => name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name(TreeParams::default().branching(1)), "branching");
+        assert_eq!(name(TreeParams::default().max_leaf(1)), "max_leaf");
+        assert_eq!(name(TreeParams::default().min_codes(0)), "min_codes");
+        assert_eq!(name(TreeParams::default().kmeans_max_iter(0)), "kmeans_max_iter");
+    }
+}

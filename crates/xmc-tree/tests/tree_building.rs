@@ -1,0 +1,146 @@
+//! From instances to a tree: label features, shape, balance, determinism.
+#![allow(clippy::unwrap_used)] // a test that cannot set up its data should panic
+
+use ndarray::{Array2, Axis, concatenate};
+use proptest::prelude::*;
+use rand::distributions::{Distribution, Uniform};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use xmc_sparse::{Csr, Features, SparseError};
+use xmc_tree::{LabelFeatures, LabelTree, TreeError, TreeParams};
+
+fn random(n: usize, d: usize, nnz: usize, rng: &mut StdRng) -> Csr {
+    let (cols, values) = (Uniform::new(0, d as u32), Uniform::new(0.1f32, 1.0));
+    let mut row = || (0..nnz).map(|_| (cols.sample(rng), values.sample(rng))).collect::<Vec<_>>();
+    let rows: Vec<_> = (0..n).map(|_| row()).collect();
+    Csr::from_rows(d, rows).unwrap()
+}
+
+fn build(params: TreeParams, features: &Features) -> LabelTree {
+    params.check().unwrap().fit(features).unwrap()
+}
+
+fn to_dense(matrix: &Csr) -> Array2<f32> {
+    let mut dense = Array2::zeros((matrix.n_rows(), matrix.n_cols()));
+    for (row, entries) in matrix.rows().enumerate() {
+        entries.iter().for_each(|(col, value)| dense[[row, col as usize]] = value);
+    }
+    dense
+}
+
+fn scale_to_norm(row: &mut ndarray::ArrayViewMut1<'_, f32>, norm: f32) {
+    let found = row.dot(row).sqrt();
+    row.mapv_inplace(|value| if found > 0.0 { norm * value / found } else { 0.0 });
+}
+
+/// PIFA by the formula, on dense matrices.
+fn naive_pifa(x: &Array2<f32>, y: &Array2<f32>, weights: &[f32]) -> Array2<f32> {
+    let mut y = y.clone();
+    y.rows_mut().into_iter().zip(weights).for_each(|(mut row, &weight)| scale_to_norm(&mut row, weight));
+    let mut z = y.t().dot(x);
+    z.rows_mut().into_iter().for_each(|mut row| scale_to_norm(&mut row, 1.0));
+    z
+}
+
+fn assert_close(left: &Array2<f32>, right: &Array2<f32>) {
+    assert_eq!(left.dim(), right.dim());
+    let worst = left.iter().zip(right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-5, "differs by {worst}");
+}
+
+#[test]
+fn pifa_follows_its_formula_over_sparse_and_dense_parts() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let x = random(40, 30, 6, &mut rng);
+    // Eleven labels with instances and a twelfth without.
+    let y = random(40, 11, 2, &mut rng).binarized();
+    let y = Csr::from_rows(12, y.rows().map(|row| row.iter().collect::<Vec<_>>())).unwrap();
+    let weights: Vec<f32> = (0..40).map(|_| rng.gen_range(0.5..2.0)).collect();
+    let (x_dense, y_dense) = (to_dense(&x), to_dense(&y));
+
+    let plain = LabelFeatures::Pifa.compute(&Features::from_sparse(x.clone()), &y).unwrap();
+    assert_close(&to_dense(plain.sparse()), &naive_pifa(&x_dense, &y_dense, &[1.0; 40]));
+    assert_eq!(plain.sparse().row(11).nnz(), 0);
+
+    let block = Array2::from_shape_fn((40, 5), |_| rng.gen_range(-1.0f32..1.0));
+    let both = Features::new(x, Some(block.clone())).unwrap();
+    let features = LabelFeatures::Pifa.compute_weighted(&both, &y, Some(&weights)).unwrap();
+    let joined = concatenate![Axis(1), x_dense, block];
+    let found = concatenate![Axis(1), to_dense(features.sparse()), features.dense().unwrap()];
+    assert_close(&found, &naive_pifa(&joined, &y_dense, &weights));
+}
+
+#[test]
+fn label_features_refuse_what_does_not_fit() {
+    let x = Features::from_sparse(Csr::empty(3, 2));
+    let short = LabelFeatures::Pifa.compute(&x, &Csr::empty(2, 4));
+    assert!(matches!(short, Err(TreeError::Matrix(SparseError::Shape { expected: 3, found: 2, .. }))));
+    let y = Csr::empty(3, 4);
+    let few = LabelFeatures::Pifa.compute_weighted(&x, &y, Some(&[1.0]));
+    assert!(matches!(few, Err(TreeError::Matrix(SparseError::Shape { expected: 3, found: 1, .. }))));
+    let nan = LabelFeatures::Pifa.compute_weighted(&x, &y, Some(&[1.0, f32::NAN, 1.0]));
+    assert!(matches!(nan, Err(TreeError::Matrix(SparseError::NonFinite { row: 1, .. }))));
+}
+
+#[test]
+fn layers_are_those_of_the_documented_rule() {
+    // Only the shape matters here; half of the labels have no features, as without positives.
+    let rows = (0..25_265u32).map(|label| (label % 2 == 0).then_some((label % 50, 1.0)));
+    let features = Features::from_sparse(Csr::from_rows(50, rows).unwrap());
+    let widths = |params: TreeParams| {
+        let tree = build(params, &features);
+        tree.layers().iter().map(|layer| layer.n_children()).collect::<Vec<_>>()
+    };
+    assert_eq!(widths(LabelTree::params()), [16, 256, 25_265]);
+    assert_eq!(widths(LabelTree::params().branching(8)), [4, 32, 256, 25_265]);
+    assert_eq!(widths(LabelTree::params().min_codes(256)), [256, 25_265]);
+    assert_eq!(widths(LabelTree::params().min_codes(1)), [16, 256, 25_265]);
+    assert_eq!(widths(LabelTree::params().branching(3).max_leaf(5_000)), [3, 8, 25_265]);
+    assert_eq!(widths(LabelTree::params().max_leaf(25_265)), [25_265]);
+    let tree = build(LabelTree::params(), &features);
+    let leaves = &tree.layers()[2];
+    assert!((0..256).all(|leaf| (98..=99).contains(&leaves.children(leaf).len())));
+}
+
+#[test]
+fn what_no_tree_can_be_built_from_is_refused() {
+    let fit = |params: TreeParams, rows| params.check().unwrap().fit(&Features::from_sparse(rows));
+    assert_eq!(fit(LabelTree::params(), Csr::empty(0, 3)), Err(TreeError::NoLabels));
+    let dense_seeding = LabelTree::params().max_leaf(2).seeding(xmc_cluster::Seeding::Linfa);
+    assert!(matches!(fit(dense_seeding, Csr::empty(5, 3)), Err(TreeError::Cluster(_))));
+}
+
+#[test]
+fn the_number_of_threads_changes_neither_features_nor_tree() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let (x, y) = (random(4_000, 900, 20, &mut rng), random(4_000, 700, 3, &mut rng).binarized());
+    let block = Array2::from_shape_fn((4_000, 6), |_| rng.gen_range(-0.1f32..0.1));
+    let x = Features::new(x, Some(block)).unwrap();
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let features = LabelFeatures::Pifa.compute(&x, &y).unwrap();
+            let tree = build(LabelTree::params().branching(4).max_leaf(10).seed(7), &features);
+            (features, tree)
+        })
+    };
+    assert_eq!(run(1), run(2));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn every_label_has_one_leaf_of_bounded_size(
+        n in 1usize..300, branching in 2usize..20, max_leaf in 2usize..40, seed: u64,
+    ) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let features = Features::from_sparse(random(n, 25, 4, &mut rng));
+        let tree = build(TreeParams::default().branching(branching).max_leaf(max_leaf).seed(seed), &features);
+        let leaves = &tree.layers()[tree.depth() - 1];
+        prop_assert_eq!((tree.n_labels(), leaves.n_slots()), (n, n));
+        prop_assert!(leaves.max_siblings() <= max_leaf);
+        prop_assert!(tree.layers().iter().rev().skip(1).all(|layer| layer.max_siblings() <= branching));
+        let text = serde_json::to_string(&tree).unwrap();
+        prop_assert_eq!(serde_json::from_str::<LabelTree>(&text).unwrap(), tree);
+    }
+}
