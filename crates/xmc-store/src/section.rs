@@ -141,6 +141,7 @@ fn write_error(path: &Path) -> impl Fn(std::io::Error) -> StoreError + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
     use std::fs::OpenOptions;
     use std::io::{self, Cursor};
 
@@ -163,6 +164,7 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_full_device_is_an_error_of_its_own() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -171,6 +173,7 @@ mod tests {
         assert!(matches!(pushed, Err(StoreError::DiskFull { .. })), "{pushed:?}");
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_full_device_is_noticed_by_finish_at_the_latest() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -374,7 +374,7 @@ fn a_model_with_an_unfinished_section_is_not_written() {
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn other_failures_name_what_was_tried() {
     assert_error!(
