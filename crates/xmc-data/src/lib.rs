@@ -1,1 +1,34 @@
 //! Readers and writers of extreme multi-label data: text, XC repository, NumPy and SciPy files.
+//!
+//! * [`read_dataset`]: a whole file into a [`Dataset`], of any [`Format`], compressed or not.
+//! * [`RecordReader`]: the same record by record or in batches, in bounded memory, also from endless input.
+//! * [`LabelMap`]: what the label ids of a data set mean.
+//! * [`write_npz`], [`write_npy`], [`write_xc`]: matrices for other programs.
+//!
+//! Every fault is a [`DataError`] with the file, the line and what was expected there. Faults of single
+//! records can be skipped ([`OnError::Skip`]); faults of a whole file cannot.
+
+mod builder;
+mod dataset;
+mod error;
+mod formats;
+mod labels;
+mod options;
+mod read;
+mod reader;
+mod record;
+mod resolve;
+mod source;
+mod texts;
+
+pub use dataset::{Dataset, Input, Skipped};
+pub use error::{DataError, Excerpt};
+pub use formats::npy::{read_npy, write_npy};
+pub use formats::npz::{Columns, read_npz, write_npz, write_npz_to};
+pub use formats::xc::write_xc;
+pub use labels::{LabelBy, LabelMap, UnknownLabels};
+pub use options::{CsvColumns, Format, LabelSource, OnError, Purpose, ReadOptions};
+pub use read::read_dataset;
+pub use reader::RecordReader;
+pub use record::Record;
+pub use texts::Texts;

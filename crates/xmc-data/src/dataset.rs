@@ -1,0 +1,113 @@
+//! A data set in memory, and splits of it.
+
+use crate::{DataError, LabelMap, Texts};
+use ndarray::{Array2, Axis};
+use rand::{SeedableRng, seq::index::sample};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::sync::Arc;
+use xmc_sparse::{Csr, Features};
+
+/// What is known of each record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Texts, still to be turned into features.
+    Text(Texts),
+    /// Features.
+    Features(Features),
+}
+
+/// Records with their labels.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Texts or features, one for each record.
+    pub input: Input,
+    /// Dense features beside texts, `n_samples × d`. Beside sparse features they are part of
+    /// [`Input::Features`], and this is `None`.
+    pub dense: Option<Array2<f32>>,
+    /// Labels, `n_samples × n_labels`: 1, or the relevance that the data give (never 0).
+    pub labels: Csr,
+    /// What the columns of `labels` are.
+    pub label_map: Arc<LabelMap>,
+    /// Ids of the records, if any record has one; empty where it is missing.
+    pub ids: Option<Texts>,
+    /// Weights of the records, if any record has one; 1 where it is missing.
+    pub weights: Option<Vec<f32>>,
+    /// What was left out.
+    pub skipped: Skipped,
+}
+
+/// Count of what was left out, with the first few errors.
+#[derive(Debug, Clone, Default)]
+pub struct Skipped {
+    /// Bad records.
+    pub records: u64,
+    /// Labels that the given map does not have.
+    pub labels: u64,
+    /// The first [`Skipped::KEPT`] errors.
+    pub first: Vec<Arc<DataError>>,
+}
+
+impl Skipped {
+    /// Number of errors that are kept.
+    pub const KEPT: usize = 10;
+
+    pub(crate) fn add(&mut self, error: DataError) {
+        self.records += 1;
+        if self.first.len() < Self::KEPT {
+            self.first.push(Arc::new(error));
+        }
+    }
+}
+
+impl Dataset {
+    /// Number of records.
+    pub fn n_samples(&self) -> usize {
+        self.labels.n_rows()
+    }
+
+    /// Number of labels.
+    pub fn n_labels(&self) -> usize {
+        self.label_map.len()
+    }
+
+    /// The records named by `rows`, in that order. The report of what was skipped stays behind.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let input = match &self.input {
+            Input::Text(texts) => Input::Text(texts.select(rows)),
+            Input::Features(features) => Input::Features(select_features(features, rows)),
+        };
+        Self {
+            input,
+            dense: self.dense.as_ref().map(|dense| dense.select(Axis(0), rows)),
+            labels: self.labels.select_rows(rows),
+            label_map: Arc::clone(&self.label_map),
+            ids: self.ids.as_ref().map(|ids| ids.select(rows)),
+            weights: self.weights.as_ref().map(|weights| rows.iter().map(|&row| weights[row]).collect()),
+            skipped: Skipped::default(),
+        }
+    }
+
+    /// Holds out a random `valid_fraction` of the records: `(the rest, the held out)`, both in their old
+    /// order. The same seed gives the same split of the same number of records.
+    ///
+    /// # Errors
+    /// [`DataError::BadSplit`] when one side would be empty.
+    pub fn split(&self, valid_fraction: f64, seed: u64) -> Result<(Self, Self), DataError> {
+        let n_samples = self.n_samples();
+        // NaN and negative fractions become 0 held out, which is refused.
+        let n_valid = (valid_fraction * n_samples as f64).round() as usize;
+        if n_valid == 0 || n_valid >= n_samples {
+            return Err(DataError::BadSplit { fraction: valid_fraction, n_samples });
+        }
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut held_out = vec![false; n_samples];
+        sample(&mut rng, n_samples, n_valid).into_iter().for_each(|row| held_out[row] = true);
+        let (valid, train): (Vec<usize>, Vec<usize>) = (0..n_samples).partition(|&row| held_out[row]);
+        Ok((self.select(&train), self.select(&valid)))
+    }
+}
+
+fn select_features(features: &Features, rows: &[usize]) -> Features {
+    let dense = features.dense().map(|dense| dense.select(Axis(0), rows));
+    Features::new(features.sparse().select_rows(rows), dense).expect("invariant: rows of sound features")
+}
