@@ -105,7 +105,11 @@ impl Recursion<'_> {
         if levels == 0 {
             return vec![node.rows.iter().map(|row| row.id).collect()];
         }
-        node.compact();
+        if heap_id == 0 {
+            node.compact_by_frequency();
+        } else {
+            node.compact();
+        }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seeds[heap_id]);
         let sides = bisect(&node, self.dense, self.params, &mut rng);
         self.progress.advance(sides.len() as u64);

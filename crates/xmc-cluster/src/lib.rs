@@ -12,6 +12,7 @@ mod kmeans;
 mod node;
 mod params;
 mod partition;
+mod ranking;
 mod seeds;
 mod sums;
 

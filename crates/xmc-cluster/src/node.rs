@@ -8,6 +8,7 @@
 //! renumbered without gaps, so that the centroids of a small node fit the cache.
 
 use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::ops::Range;
 use xmc_sparse::Features;
 
@@ -25,8 +26,8 @@ pub(crate) struct NodeRow {
     pub(crate) id: u32,
     /// Squared norm of the features that no other row of the node has.
     pub(crate) own: f32,
-    /// All features are zero, the dense ones too: no use as a seed.
-    pub(crate) is_zero: bool,
+    /// Norm over all features, the dense ones too.
+    pub(crate) norm: f32,
     /// Shared features, increasing.
     pub(crate) entries: Vec<Entry>,
 }
@@ -42,7 +43,7 @@ pub(crate) struct Node {
 
 /// Entries in a stripe, about. Large enough that searching for a stripe's start in every row is
 /// cheap beside summing it. A constant, not a share of the threads; sums do not depend on it.
-const STRIPE_ENTRIES: usize = 1 << 20;
+const STRIPE_ENTRIES: usize = 1 << 22;
 
 /// Marks a feature that is dropped.
 const DROPPED: u32 = u32::MAX;
@@ -65,22 +66,42 @@ impl Node {
         (child(left), child(right))
     }
 
-    /// Drops what only one row has and renumbers the rest in the same order.
+    /// Drops what only one row has and renumbers the rest, in the order that it had.
     pub(crate) fn compact(&mut self) {
+        let counts = self.counts();
+        self.renumber(&counts, (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1));
+    }
+
+    /// As [`compact`](Self::compact), the most frequent features first: the sums that most entries ask
+    /// for then lie together in the cache. Children keep the order; it need not be exact.
+    pub(crate) fn compact_by_frequency(&mut self) {
+        let counts = self.counts();
+        let mut kept: Vec<u32> =
+            (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1).collect();
+        kept.par_sort_by_key(|&feature| Reverse(counts[feature as usize]));
+        self.renumber(&counts, kept.into_iter());
+        let rows = self.rows.par_iter_mut().with_min_len(64);
+        rows.for_each(|row| row.entries.sort_unstable_by_key(|entry| entry.feature));
+    }
+
+    /// Number of entries of every feature.
+    fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0u32; self.n_features];
         for row in &self.rows {
             row.entries.iter().for_each(|entry| counts[entry.feature as usize] += 1);
         }
+        counts
+    }
+
+    /// Gives the features `kept` the numbers 0, 1, … and drops the others.
+    fn renumber(&mut self, counts: &[u32], kept: impl Iterator<Item = u32>) {
+        let mut new_ids = vec![DROPPED; self.n_features];
         self.stripes.clear();
         let (mut n_kept, mut start, mut filled) = (0u32, 0u32, 0usize);
-        for count in &mut counts {
-            if *count < 2 {
-                *count = DROPPED;
-                continue;
-            }
-            filled += *count as usize;
-            *count = n_kept;
+        for feature in kept {
+            new_ids[feature as usize] = n_kept;
             n_kept += 1;
+            filled += counts[feature as usize] as usize;
             if filled >= STRIPE_ENTRIES {
                 self.stripes.push(start..n_kept);
                 (start, filled) = (n_kept, 0);
@@ -88,7 +109,7 @@ impl Node {
         }
         self.stripes.push(start..n_kept);
         self.n_features = n_kept as usize;
-        self.rows.par_iter_mut().with_min_len(64).for_each(|row| row.renumber(&counts));
+        self.rows.par_iter_mut().with_min_len(64).for_each(|row| row.renumber(&new_ids));
     }
 
     /// The entries of row `row` of this node.
@@ -125,8 +146,9 @@ fn root_row(features: &Features, id: usize) -> NodeRow {
         .filter(|&(_, value)| value != 0.0)
         .map(|(feature, value)| Entry { feature, value })
         .collect();
-    let is_zero = entries.is_empty() && row.dense.iter().all(|&value| value == 0.0);
-    NodeRow { id: id as u32, own: 0.0, is_zero, entries }
+    let dense: f32 = row.dense.iter().map(|value| value * value).sum();
+    let norm = (row.sparse.squared_norm() + dense).sqrt();
+    NodeRow { id: id as u32, own: 0.0, norm, entries }
 }
 
 #[cfg(test)]

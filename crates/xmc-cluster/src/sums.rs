@@ -14,6 +14,9 @@ const BLOCK_ROWS: usize = 4096;
 /// Fewest rows that are worth a task of their own.
 const MIN_TASK_ROWS: usize = 128;
 
+/// Features in a chunk of element-wise work.
+const CHUNK: usize = 1 << 14;
+
 /// A row number within the node and the weight with which it enters a sum.
 pub(crate) type Weighted = (u32, f32);
 
@@ -80,6 +83,27 @@ impl<'a> RowSum<'a> {
     pub(crate) fn products(&self, node: &Node, out: &mut [f32]) {
         let rows = node.rows.par_iter().with_min_len(MIN_TASK_ROWS);
         rows.zip(out).for_each(|(row, out)| *out = self.product(row));
+    }
+
+    /// As [`products`](Self::products), of the rows `picked` alone.
+    pub(crate) fn products_of(&self, node: &Node, picked: &[u32]) -> Vec<f32> {
+        let rows = picked.par_iter().with_min_len(MIN_TASK_ROWS);
+        rows.map(|&row| self.product(&node.rows[row as usize])).collect()
+    }
+
+    /// Adds another sum of rows of the same node.
+    pub(crate) fn add_sum(&mut self, other: &Self) {
+        let sparse = self.sparse.par_chunks_mut(CHUNK).zip(other.sparse.par_chunks(CHUNK));
+        sparse.for_each(|(sums, others)| sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other));
+        self.dense.iter_mut().zip(&other.dense).for_each(|(sum, other)| *sum += other);
+    }
+
+    /// Squared norm, without the rows' own weights.
+    pub(crate) fn squared_norm(&self) -> f64 {
+        let square = |chunk: &[f32]| f64::from(dot_dense(chunk, chunk));
+        // Collected, not summed in parallel: the order of the additions must not depend on the threads.
+        let sparse: Vec<f64> = self.sparse.par_chunks(CHUNK).map(square).collect();
+        sparse.iter().sum::<f64>() + square(&self.dense)
     }
 
     fn product(&self, row: &NodeRow) -> f32 {
