@@ -1,9 +1,10 @@
 //! In how many documents does each n-gram occur?
 //!
-//! One hash table for all threads, cut into shards by hash. A thread gathers the n-grams of some documents,
-//! grouped by shard, then brings each shard its share under that shard's lock: the table is held once
-//! however many threads there are, and a shard is worked on while it is warm in the cache. Which thread
-//! comes first changes nothing but the order inside a shard, and the vocabulary is sorted later.
+//! One hash table for all threads, cut into shards by hash. A thread counts some documents in a table of its
+//! own that stays in its cache, then brings each shard its share under that shard's lock: n-grams are held
+//! once however many threads there are, and the common ones, which are most of a text, go to memory once a
+//! batch and not once a document. Which thread comes first changes nothing but the order inside a shard,
+//! and the vocabulary is sorted later.
 
 use crate::analyze::Grams;
 use crate::{Documents, TfIdfError, TfIdfParams};
@@ -16,10 +17,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// A power of two, several times the threads of a large machine.
 const N_SHARDS: usize = 128;
-/// N-grams that a thread gathers before it visits the shards.
-const BATCH_GRAMS: usize = 1 << 16;
-/// Documents that a thread takes at a time.
-const CHUNK_DOCUMENTS: usize = 256;
+/// Distinct n-grams that a thread counts before it visits the shards. A table of 16,384 buckets, half a
+/// megabyte, is 7/8 full with them: it stays in the second-level cache.
+const BATCH_GRAMS: usize = 14_000;
+/// Documents that a thread takes at a time, at most. Batches end with them, so they should not be few.
+const CHUNK_DOCUMENTS: usize = 4096;
+/// Chunks for each thread when there are few documents.
+const CHUNKS_PER_THREAD: usize = 8;
 
 /// The document frequencies of all n-grams of a corpus under one vectoriser.
 pub(crate) struct Counts {
@@ -32,20 +36,21 @@ struct Shard {
     bytes: Vec<u8>,
 }
 
-/// One n-gram: where its bytes are, its document frequency, and the last document counted.
+/// One n-gram: where its bytes are and its document frequency.
 struct Entry {
     start: u32,
     len: u32,
     df: u32,
-    last_document: u32,
 }
 
-/// One n-gram of one document, its bytes in the text of a batch.
-struct Occurrence {
+/// One n-gram of a batch: where its bytes are, in how many of the batch's documents it occurs, and the last
+/// of them.
+struct Found {
     hash: u64,
     start: usize,
     len: u32,
-    document: u32,
+    df: u32,
+    last_document: u32,
 }
 
 impl Entry {
@@ -54,58 +59,72 @@ impl Entry {
     }
 }
 
+impl Found {
+    fn bytes<'a>(&self, all: &'a [u8]) -> &'a [u8] {
+        &all[self.start..][..self.len as usize]
+    }
+}
+
 impl Shard {
-    fn add(&mut self, found: &Occurrence, gram: &[u8]) -> Result<(), TooManyBytes> {
+    fn add(&mut self, found: &Found, gram: &[u8]) -> Result<(), TooManyBytes> {
         let Self { table, bytes } = self;
         if let Some(entry) = table.find_mut(found.hash, |entry| entry.bytes(bytes) == gram) {
-            // The documents of a shard come whole: an n-gram's repetitions in one follow each other.
-            entry.df += u32::from(entry.last_document != found.document);
-            entry.last_document = found.document;
+            entry.df += found.df;
             return Ok(());
         }
         let start = u32::try_from(bytes.len()).map_err(|_| TooManyBytes(bytes.len() as u64))?;
-        let entry = Entry { start, len: found.len, df: 1, last_document: found.document };
+        let entry = Entry { start, len: found.len, df: found.df };
         bytes.extend_from_slice(gram);
         table.insert_unique(found.hash, entry, |entry| xxh3_64(entry.bytes(bytes)));
         Ok(())
     }
 }
 
-/// The distinct n-grams of a shard fill 4 GiB.
+/// An n-gram of 4 GiB, or distinct n-grams of a shard that fill as much.
 struct TooManyBytes(u64);
 
-/// What one thread gathers between two visits to the shards.
+/// What one thread counts between two visits to the shards.
 struct Batch {
     text: Vec<u8>,
-    by_shard: Vec<Vec<Occurrence>>,
-    n_grams: usize,
+    table: HashTable<Found>,
+    by_shard: Vec<Vec<Found>>,
 }
 
 impl Batch {
     fn new() -> Self {
-        Self { text: Vec::new(), by_shard: (0..N_SHARDS).map(|_| Vec::new()).collect(), n_grams: 0 }
+        let by_shard = (0..N_SHARDS).map(|_| Vec::new()).collect();
+        Self { text: Vec::new(), table: HashTable::new(), by_shard }
     }
 
+    /// Counts an n-gram of `document`, which begins at `start` of the batch's text.
     fn add(&mut self, document: u32, gram: &[u8], start: usize) -> Result<(), TooManyBytes> {
-        let len = u32::try_from(gram.len()).map_err(|_| TooManyBytes(gram.len() as u64))?;
+        let Self { text, table, .. } = self;
         let hash = xxh3_64(gram);
-        self.by_shard[shard_of(hash)].push(Occurrence { hash, start, len, document });
-        self.n_grams += 1;
+        if let Some(found) = table.find_mut(hash, |found| found.bytes(text) == gram) {
+            // Documents come one after the other, so the last one seen is enough to count each once.
+            found.df += u32::from(found.last_document != document);
+            found.last_document = document;
+            return Ok(());
+        }
+        let len = u32::try_from(gram.len()).map_err(|_| TooManyBytes(gram.len() as u64))?;
+        let found = Found { hash, start, len, df: 1, last_document: document };
+        table.insert_unique(hash, found, |found| found.hash);
         Ok(())
     }
 
     /// Brings every shard its share, from shard `first` on so that threads do not queue up.
     fn deliver(&mut self, shards: &[Mutex<Shard>], first: usize) -> Result<(), TooManyBytes> {
+        for found in self.table.drain() {
+            self.by_shard[shard_of(found.hash)].push(found);
+        }
         for shard in (0..N_SHARDS).map(|at| (first + at) % N_SHARDS) {
             // A poisoned lock means that another thread panicked; its panic is what the caller sees.
             let mut counts = shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
-            for found in &self.by_shard[shard] {
-                counts.add(found, &self.text[found.start..][..found.len as usize])?;
+            for found in self.by_shard[shard].drain(..) {
+                counts.add(&found, found.bytes(&self.text))?;
             }
-            self.by_shard[shard].clear();
         }
         self.text.clear();
-        self.n_grams = 0;
         Ok(())
     }
 }
@@ -134,13 +153,18 @@ impl Counts {
         }
         let shards: Vec<Mutex<Shard>> = (0..N_SHARDS).map(|_| Mutex::default()).collect();
         let counter = Counter { documents, params, vectorizer, shards: &shards };
-        (0..n_documents.div_ceil(CHUNK_DOCUMENTS))
+        let few = n_documents.div_ceil(CHUNKS_PER_THREAD * rayon::current_num_threads());
+        let chunk_size = few.clamp(1, CHUNK_DOCUMENTS);
+        (0..n_documents.div_ceil(chunk_size))
             .into_par_iter()
             .try_for_each_init(Workspace::new, |workspace, chunk| {
-                let start = chunk * CHUNK_DOCUMENTS;
-                let range = start..n_documents.min(start + CHUNK_DOCUMENTS);
-                progress.advance(range.len() as u64);
-                counter.count(range, workspace)
+                let start = chunk * chunk_size;
+                let range = start..n_documents.min(start + chunk_size);
+                let n = range.len() as u64;
+                // Neighbours in time start far apart.
+                counter.count(range, chunk * 37, workspace)?;
+                progress.advance(n);
+                Ok(())
             })
             .map_err(|TooManyBytes(found)| too_many("bytes of n-grams", found))?;
         let unlocked = |shard: Mutex<Shard>| shard.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -175,11 +199,15 @@ struct Counter<'a, D: ?Sized> {
 }
 
 impl<D: Documents + ?Sized> Counter<'_, D> {
-    fn count(&self, range: Range<usize>, workspace: &mut Workspace) -> Result<(), TooManyBytes> {
-        let first_shard = range.start / CHUNK_DOCUMENTS * 37;
+    fn count(
+        &self,
+        range: Range<usize>,
+        first_shard: usize,
+        workspace: &mut Workspace,
+    ) -> Result<(), TooManyBytes> {
         for document in range {
             self.gather(document, workspace)?;
-            if workspace.batch.n_grams >= BATCH_GRAMS {
+            if workspace.batch.table.len() >= BATCH_GRAMS {
                 workspace.batch.deliver(self.shards, first_shard)?;
             }
         }

@@ -4,7 +4,7 @@
 //! sorted, and each run of equal numbers is a term frequency. Weights and norms are computed in `f64`.
 
 use crate::analyze::Grams;
-use crate::vocabulary::VocabularyParts;
+use crate::vocabulary::{Query, VocabularyParts};
 use crate::{Documents, Norm, TfIdf, VectorizerParams};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -14,6 +14,9 @@ use xmc_sparse::{Csr, NoProgress, Progress, SparseRow};
 const CHUNK_DOCUMENTS: usize = 512;
 /// Chunks for each thread that wait to be appended to the result: bounds the memory beside it.
 const CHUNKS_PER_THREAD: usize = 16;
+
+/// N-grams that are looked up in step: enough to overlap their waits, few enough for the nearest cache.
+const QUEUE: usize = 128;
 
 /// Buffers of [`TfIdf::transform_into`]. Used again and again, they stop allocating.
 #[derive(Debug, Default)]
@@ -25,8 +28,31 @@ pub struct Scratch {
 #[derive(Debug, Default)]
 struct Work {
     normalized: String,
+    look_up: LookUp,
+}
+
+#[derive(Debug, Default)]
+struct LookUp {
     grams: Grams,
+    queue: Vec<Query>,
     ids: Vec<u32>,
+}
+
+impl LookUp {
+    /// Leaves the sorted numbers of the features in `text`, with repetitions, in `ids`.
+    fn run(&mut self, text: &str, params: &VectorizerParams, vocabulary: &VocabularyParts<'_>) {
+        let Self { grams, queue, ids } = self;
+        grams.cut(text, params);
+        ids.clear();
+        grams.for_each(params, |range| {
+            queue.push(Query::new(grams.bytes(), range));
+            if queue.len() == QUEUE {
+                vocabulary.find_all(grams.bytes(), queue, ids);
+            }
+        });
+        vocabulary.find_all(grams.bytes(), queue, ids);
+        ids.sort_unstable();
+    }
 }
 
 /// Rows end to end.
@@ -104,10 +130,10 @@ impl TfIdf {
         let text = self.params.normalized(text, &mut work.normalized);
         for (vectorizer, params) in self.params.vectorizers.iter().enumerate() {
             let vocabulary = self.vocabularies[vectorizer].parts();
-            look_up(text, params, &vocabulary, &mut work.grams, &mut work.ids);
+            work.look_up.run(text, params, &vocabulary);
             let first = self.features_of(vectorizer).start;
             let block_start = rows.values.len();
-            push_weights(&work.ids, params, &vocabulary, first, rows);
+            push_weights(&work.look_up.ids, params, &vocabulary, first, rows);
             scale(&mut rows.values[block_start..], params.norm, f64::from(params.weight));
         }
         if self.vocabularies.len() > 1 {
@@ -115,20 +141,6 @@ impl TfIdf {
         }
         rows.ends.push(rows.values.len());
     }
-}
-
-/// Leaves the sorted numbers of the features in `text`, with repetitions, in `ids`.
-fn look_up(
-    text: &str,
-    params: &VectorizerParams,
-    vocabulary: &VocabularyParts<'_>,
-    grams: &mut Grams,
-    ids: &mut Vec<u32>,
-) {
-    grams.cut(text, params);
-    ids.clear();
-    grams.for_each(params, |range| ids.extend(vocabulary.find(&grams.bytes()[range])));
-    ids.sort_unstable();
 }
 
 /// Appends `tf · idf` for each distinct number in `ids`. What weighs nothing is left out.
