@@ -60,6 +60,32 @@ impl Skipped {
 }
 
 impl Dataset {
+    /// A data set of texts with their labels; labels are numbered in order of first appearance.
+    ///
+    /// ```
+    /// let dataset = xmc_data::Dataset::from_examples([("red shoes", ["shoes", "red"]), ("red hat", ["hat", "red"])]);
+    /// assert_eq!((dataset.n_samples(), dataset.n_labels()), (2, 3));
+    /// ```
+    pub fn from_examples<T, L>(examples: impl IntoIterator<Item = (T, L)>) -> Self
+    where
+        T: AsRef<str>,
+        L: IntoIterator<Item: AsRef<str>>,
+    {
+        let (mut texts, mut label_map, mut rows) = (Texts::new(), LabelMap::new(), Vec::new());
+        for (text, labels) in examples {
+            texts.push(text.as_ref());
+            let mut ids: Vec<_> =
+                labels.into_iter().map(|label| label_map.insert_key(label.as_ref())).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            rows.push(ids.into_iter().map(|id| (id, 1.0)));
+        }
+        let labels = Csr::from_rows(label_map.len(), rows).expect("invariant: ids come from the map");
+        let (dense, ids, weights, skipped) = Default::default();
+        let label_map = Arc::new(label_map);
+        Self { input: Input::Text(texts), dense, labels, label_map, ids, weights, skipped }
+    }
+
     /// Number of records.
     pub fn n_samples(&self) -> usize {
         self.labels.n_rows()

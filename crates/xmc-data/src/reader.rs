@@ -212,7 +212,7 @@ impl RecordReader {
             labelled += usize::from(!record.labels.is_empty());
             head.push_back(std::mem::take(&mut record));
         }
-        self.resolver.settle(head.iter());
+        self.resolver.settle(head.make_contiguous());
         self.head = head;
         Ok(())
     }

@@ -52,11 +52,11 @@ impl Resolver {
     }
 
     /// Settles the scheme of [`LabelBy::Auto`] from the first records.
-    pub(crate) fn settle<'r>(&mut self, records: impl Iterator<Item = &'r Record> + Clone) {
+    pub(crate) fn settle(&mut self, records: &[Record]) {
         let mut best = (LabelBy::Key, None);
         for by in [LabelBy::Key, LabelBy::Name, LabelBy::Row] {
             self.set_scheme(by);
-            let labels = records.clone().flat_map(|record| record.labels.iter());
+            let labels = records.iter().flat_map(|record| record.labels.iter());
             let known = labels.filter(|label| self.find(label).is_ok()).count();
             if best.1.is_none_or(|most| known > most) {
                 best = (by, Some(known));

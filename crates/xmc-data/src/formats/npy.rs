@@ -132,7 +132,7 @@ impl<'a, R: Read> ArrayReader<'a, R> {
 
     fn blocks(&mut self, count: usize, mut each: impl FnMut(&[u8])) -> Result<(), DataError> {
         let size = self.kind.num_bytes().unwrap_or(1);
-        let mut left = count.checked_mul(size).unwrap_or(usize::MAX);
+        let mut left = count.saturating_mul(size);
         while left > 0 {
             self.block.resize(left.min(BLOCK), 0);
             self.bytes
@@ -170,7 +170,7 @@ fn decode_integers(block: &[u8], element: Element, big: bool, each: &mut impl Fn
         Element::Int(1) => decode!(block, big, i8, |value| each(i64::from(value))),
         Element::Int(2) => decode!(block, big, i16, |value| each(i64::from(value))),
         Element::Int(4) => decode!(block, big, i32, |value| each(i64::from(value))),
-        Element::Int(_) => decode!(block, big, i64, |value| each(value)),
+        Element::Int(_) => decode!(block, big, i64, each),
         Element::Uint(1) => decode!(block, big, u8, |value| each(i64::from(value))),
         Element::Uint(2) => decode!(block, big, u16, |value| each(i64::from(value))),
         Element::Uint(4) => decode!(block, big, u32, |value| each(i64::from(value))),

@@ -1,4 +1,8 @@
 //! Whole files through the public interface.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with a line number, which is what it is for"
+)]
 
 mod bad_input;
 mod labels;
