@@ -1,7 +1,7 @@
 //! Every way that clustering can be refused.
 
 /// Parameters out of range, or rows that cannot be clustered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
     /// A parameter is out of its range.
@@ -13,6 +13,12 @@ pub enum ClusterError {
         found: usize,
         /// The values allowed.
         expected: &'static str,
+    },
+    /// A share of rows that is none.
+    #[error("clustering parameter `tolerance` is {found}, expected a share of rows: at least 0, below 1")]
+    Tolerance {
+        /// The value found.
+        found: f32,
     },
     /// More leaves than rows: some leaf would be empty.
     #[error("{n_rows} rows cannot fill the {n_leaves} leaves of depth {depth}; lower the depth")]

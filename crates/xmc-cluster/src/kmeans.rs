@@ -25,7 +25,7 @@ use xmc_sparse::{Features, NoProgress, Progress};
 /// assert!(partition.leaves().any(|leaf| leaf == [1, 3]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BalancedKMeans {
     params: BalancedKMeansParams,
 }

@@ -26,8 +26,8 @@ pub(crate) struct NodeRow {
     pub(crate) id: u32,
     /// Squared norm of the features that no other row of the node has.
     pub(crate) own: f32,
-    /// Norm over all features, the dense ones too.
-    pub(crate) norm: f32,
+    /// All features are zero, the dense ones too: no use as a seed.
+    pub(crate) is_zero: bool,
     /// Shared features, increasing.
     pub(crate) entries: Vec<Entry>,
 }
@@ -146,9 +146,8 @@ fn root_row(features: &Features, id: usize) -> NodeRow {
         .filter(|&(_, value)| value != 0.0)
         .map(|(feature, value)| Entry { feature, value })
         .collect();
-    let dense: f32 = row.dense.iter().map(|value| value * value).sum();
-    let norm = (row.sparse.squared_norm() + dense).sqrt();
-    NodeRow { id: id as u32, own: 0.0, norm, entries }
+    let is_zero = entries.is_empty() && row.dense.iter().all(|&value| value == 0.0);
+    NodeRow { id: id as u32, own: 0.0, is_zero, entries }
 }
 
 #[cfg(test)]

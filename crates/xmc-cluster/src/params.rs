@@ -17,13 +17,17 @@ pub enum Seeding {
 }
 
 /// Parameters of [`BalancedKMeans`](crate::BalancedKMeans), not yet checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BalancedKMeansParams {
     /// Number of splits from the root to a leaf: `2^depth` leaves. Default 1.
     pub depth: usize,
     /// Most refinements of one split. Default 20 (PECOS `kmeans_max_iter`).
     pub max_iter: usize,
+    /// A split is done when at most this share of its rows changed sides in a refinement. 0 goes on until
+    /// none does, as PECOS; the last changes take most of the refinements and gain next to nothing.
+    /// Default 0.01.
+    pub tolerance: f32,
     /// Centroids are normalised sums (spherical k-means) rather than means. Default true.
     pub spherical: bool,
     /// What a split starts from. Default [`Seeding::RandomRows`].
@@ -34,7 +38,14 @@ pub struct BalancedKMeansParams {
 
 impl Default for BalancedKMeansParams {
     fn default() -> Self {
-        Self { depth: 1, max_iter: 20, spherical: true, seeding: Seeding::RandomRows, seed: 0 }
+        Self {
+            depth: 1,
+            max_iter: 20,
+            tolerance: 0.01,
+            spherical: true,
+            seeding: Seeding::RandomRows,
+            seed: 0,
+        }
     }
 }
 
@@ -51,6 +62,12 @@ impl BalancedKMeansParams {
     /// Sets [`Self::max_iter`].
     pub fn max_iter(mut self, max_iter: usize) -> Self {
         self.max_iter = max_iter;
+        self
+    }
+
+    /// Sets [`Self::tolerance`].
+    pub fn tolerance(mut self, tolerance: f32) -> Self {
+        self.tolerance = tolerance;
         self
     }
 
@@ -75,13 +92,17 @@ impl BalancedKMeansParams {
     /// The same parameters, known to be in range.
     ///
     /// # Errors
-    /// [`ClusterError::Param`] when `max_iter` is 0 or `depth` is above 31.
+    /// [`ClusterError::Param`] when `max_iter` is 0 or `depth` is above 31, [`ClusterError::Tolerance`]
+    /// when `tolerance` is not in 0..1.
     pub fn check(self) -> Result<crate::BalancedKMeans, ClusterError> {
         if self.max_iter == 0 {
             return Err(ClusterError::Param { name: "max_iter", found: 0, expected: "at least 1" });
         }
         if self.depth > MAX_DEPTH {
             return Err(ClusterError::Param { name: "depth", found: self.depth, expected: "at most 31" });
+        }
+        if !(0.0..1.0).contains(&self.tolerance) {
+            return Err(ClusterError::Tolerance { found: self.tolerance });
         }
         Ok(crate::BalancedKMeans::new(self))
     }

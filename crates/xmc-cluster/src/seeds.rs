@@ -19,7 +19,7 @@ pub(crate) fn random_row_scores(
 ) -> Vec<f32> {
     let mut scores = vec![0.0; node.rows.len()];
     let candidates: Vec<u32> =
-        (0..node.rows.len() as u32).filter(|&row| node.rows[row as usize].norm > 0.0).collect();
+        (0..node.rows.len() as u32).filter(|&row| !node.rows[row as usize].is_zero).collect();
     if candidates.len() < 2 {
         return scores;
     }

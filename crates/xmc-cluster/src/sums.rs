@@ -40,12 +40,6 @@ impl<'a> RowSum<'a> {
         Self { sparse: Vec::new(), dense, dense_rows: Some(dense_rows) }
     }
 
-    /// Back to the sum of no rows.
-    pub(crate) fn clear(&mut self) {
-        self.sparse.fill(0.0);
-        self.dense.fill(0.0);
-    }
-
     /// Adds weight times row for every one of `picked`.
     pub(crate) fn add(&mut self, node: &Node, picked: &[Weighted]) {
         match node.stripes.len() {
@@ -85,25 +79,26 @@ impl<'a> RowSum<'a> {
         rows.zip(out).for_each(|(row, out)| *out = self.product(row));
     }
 
-    /// As [`products`](Self::products), of the rows `picked` alone.
-    pub(crate) fn products_of(&self, node: &Node, picked: &[u32]) -> Vec<f32> {
-        let rows = picked.par_iter().with_min_len(MIN_TASK_ROWS);
-        rows.map(|&row| self.product(&node.rows[row as usize])).collect()
+    /// Becomes `a · left + b · right`.
+    pub(crate) fn set_combination(&mut self, a: f32, left: &Self, b: f32, right: &Self) {
+        let combine = |out: &mut [f32], left: &[f32], right: &[f32]| {
+            for ((out, &left), &right) in out.iter_mut().zip(left).zip(right) {
+                *out = a * left + b * right;
+            }
+        };
+        let parts = left.sparse.par_chunks(CHUNK).zip(right.sparse.par_chunks(CHUNK));
+        let chunks = self.sparse.par_chunks_mut(CHUNK).zip(parts);
+        chunks.for_each(|(out, (left, right))| combine(out, left, right));
+        combine(&mut self.dense, &left.dense, &right.dense);
     }
 
-    /// Adds another sum of rows of the same node.
-    pub(crate) fn add_sum(&mut self, other: &Self) {
-        let sparse = self.sparse.par_chunks_mut(CHUNK).zip(other.sparse.par_chunks(CHUNK));
-        sparse.for_each(|(sums, others)| sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other));
-        self.dense.iter_mut().zip(&other.dense).for_each(|(sum, other)| *sum += other);
-    }
-
-    /// Squared norm, without the rows' own weights.
-    pub(crate) fn squared_norm(&self) -> f64 {
-        let square = |chunk: &[f32]| f64::from(dot_dense(chunk, chunk));
+    /// ‖S‖² and ‖T − S‖² for this sum S and a sum T, without the rows' own weights.
+    pub(crate) fn squared_norms(&self, all: &Self) -> (f64, f64) {
         // Collected, not summed in parallel: the order of the additions must not depend on the threads.
-        let sparse: Vec<f64> = self.sparse.par_chunks(CHUNK).map(square).collect();
-        sparse.iter().sum::<f64>() + square(&self.dense)
+        let parts = self.sparse.par_chunks(CHUNK).zip(all.sparse.par_chunks(CHUNK));
+        let sparse: Vec<_> = parts.map(|(sums, all)| squares(sums, all)).collect();
+        let dense = squares(&self.dense, &all.dense);
+        sparse.into_iter().fold(dense, |sum, part| (sum.0 + part.0, sum.1 + part.1))
     }
 
     fn product(&self, row: &NodeRow) -> f32 {
@@ -135,6 +130,18 @@ fn split_stripes<'s>(mut sums: &'s mut [f32], node: &Node) -> Vec<(u32, &'s mut 
         (stripe.start, head)
     };
     node.stripes.iter().map(cut).collect()
+}
+
+/// Σ sᵢ² and Σ (tᵢ − sᵢ)².
+fn squares(sums: &[f32], all: &[f32]) -> (f64, f64) {
+    let mut lanes = [[0.0f32; 8]; 2];
+    for (sums, all) in sums.chunks(8).zip(all.chunks(8)) {
+        for (lane, (&sum, &all)) in sums.iter().zip(all).enumerate() {
+            lanes[0][lane] += sum * sum;
+            lanes[1][lane] += (all - sum) * (all - sum);
+        }
+    }
+    (f64::from(lanes[0].iter().sum::<f32>()), f64::from(lanes[1].iter().sum::<f32>()))
 }
 
 /// Four running sums: one chain of additions would wait for itself at every entry.

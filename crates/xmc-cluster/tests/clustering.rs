@@ -164,6 +164,10 @@ fn what_cannot_be_clustered_is_refused() {
         check(BalancedKMeans::params().depth(32)),
         ClusterError::Param { name: "depth", found: 32, .. }
     ));
+    for found in [-0.1, 1.0] {
+        assert_eq!(check(BalancedKMeans::params().tolerance(found)), ClusterError::Tolerance { found });
+    }
+    assert!(matches!(check(BalancedKMeans::params().tolerance(f32::NAN)), ClusterError::Tolerance { .. }));
     let x = Features::from_sparse(random_sparse(3, 4, 2, 1));
     let deep = BalancedKMeans::params().depth(2).check().unwrap().fit(&x);
     assert_eq!(deep, Err(ClusterError::TooDeep { n_rows: 3, n_leaves: 4, depth: 2 }));

@@ -21,7 +21,7 @@ use xmc_sparse::{Features, NoProgress, Progress};
 /// assert_eq!((tree.depth(), tree.n_clusters(0), tree.n_labels()), (2, 2, 4));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TreeParams {
     /// Children of an inner cluster, about (PECOS `nr_splits`). At least 2, default 16.
@@ -33,6 +33,9 @@ pub struct TreeParams {
     pub min_codes: Option<usize>,
     /// Most refinements of one split. Default 20.
     pub kmeans_max_iter: usize,
+    /// A split is done when at most this share of its labels changed sides in a refinement. In 0..1,
+    /// default 0.01; 0 goes on until none does, as PECOS.
+    pub kmeans_tolerance: f32,
     /// Spherical k-means rather than plain. Default true.
     pub spherical: bool,
     /// What a split starts from. Default [`Seeding::RandomRows`].
@@ -48,6 +51,7 @@ impl Default for TreeParams {
             max_leaf: 100,
             min_codes: None,
             kmeans_max_iter: 20,
+            kmeans_tolerance: 0.01,
             spherical: true,
             seeding: Seeding::RandomRows,
             seed: 0,
@@ -80,6 +84,12 @@ impl TreeParams {
         self
     }
 
+    /// Sets [`Self::kmeans_tolerance`].
+    pub fn kmeans_tolerance(mut self, kmeans_tolerance: f32) -> Self {
+        self.kmeans_tolerance = kmeans_tolerance;
+        self
+    }
+
     /// Sets [`Self::spherical`].
     pub fn spherical(mut self, spherical: bool) -> Self {
         self.spherical = spherical;
@@ -102,14 +112,17 @@ impl TreeParams {
     ///
     /// # Errors
     /// [`TreeError::Param`] when `branching` or `max_leaf` is below 2 or `min_codes` or
-    /// `kmeans_max_iter` is 0.
+    /// `kmeans_max_iter` is 0, [`TreeError::Cluster`] when `kmeans_tolerance` is not in 0..1.
     pub fn check(self) -> Result<TreeBuilder, TreeError> {
         at_least("branching", self.branching, 2, "at least 2")?;
         // Leaves of one label would need 2^depth = n_labels.
         at_least("max_leaf", self.max_leaf, 2, "at least 2")?;
         at_least("min_codes", self.min_codes.unwrap_or(self.branching), 1, "at least 1")?;
         at_least("kmeans_max_iter", self.kmeans_max_iter, 1, "at least 1")?;
-        Ok(TreeBuilder { params: self })
+        let builder = TreeBuilder { params: self };
+        // What clustering itself refuses is refused here, before any work.
+        builder.kmeans(1)?;
+        Ok(builder)
     }
 }
 
@@ -118,7 +131,7 @@ fn at_least(name: &'static str, found: usize, least: usize, expected: &'static s
 }
 
 /// Builds a [`LabelTree`] by checked [`TreeParams`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TreeBuilder {
     params: TreeParams,
 }
@@ -165,6 +178,7 @@ impl TreeBuilder {
         BalancedKMeans::params()
             .depth(depth)
             .max_iter(self.params.kmeans_max_iter)
+            .tolerance(self.params.kmeans_tolerance)
             .spherical(self.params.spherical)
             .seeding(self.params.seeding)
             .seed(self.params.seed)
@@ -218,5 +232,7 @@ mod tests {
         assert_eq!(name(TreeParams::default().max_leaf(1)), "max_leaf");
         assert_eq!(name(TreeParams::default().min_codes(0)), "min_codes");
         assert_eq!(name(TreeParams::default().kmeans_max_iter(0)), "kmeans_max_iter");
+        let tolerance = TreeParams::default().kmeans_tolerance(2.0).check();
+        assert_eq!(tolerance, Err(TreeError::Cluster(ClusterError::Tolerance { found: 2.0 })));
     }
 }
