@@ -66,15 +66,15 @@ impl Problem<'_> {
         let mut alpha = vec![0.0f64; self.rows.len()];
         for _ in 0..self.params.max_iter {
             let (mut max, mut min) = (f64::NEG_INFINITY, f64::INFINITY);
-            for i in 0..self.rows.len() {
+            for (i, alpha) in alpha.iter_mut().enumerate() {
                 let (y, diagonal) = (self.sign(i), 0.5 / self.cost(i));
-                let gradient = y * self.score(i, &w, b) - 1.0 + alpha[i] * diagonal;
-                let projected = if alpha[i] == 0.0 { gradient.min(0.0) } else { gradient };
+                let gradient = y * self.score(i, &w, b) - 1.0 + *alpha * diagonal;
+                let projected = if *alpha == 0.0 { gradient.min(0.0) } else { gradient };
                 (max, min) = (max.max(projected), min.min(projected));
                 let norm: f64 = self.rows[i].iter().map(|&(_, v)| v * v).sum::<f64>() + bias * bias;
-                let stepped = (alpha[i] - gradient / (norm + diagonal)).max(0.0);
-                let step = y * (stepped - alpha[i]);
-                alpha[i] = stepped;
+                let stepped = (*alpha - gradient / (norm + diagonal)).max(0.0);
+                let step = y * (stepped - *alpha);
+                *alpha = stepped;
                 self.rows[i].iter().for_each(|&(col, v)| w[col] += step * v);
                 b += step * bias;
             }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use xmc_sparse::Progress;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -27,7 +28,7 @@ pub struct Container {
 enum Place {
     Disk(PathBuf),
     /// In the order of the section table.
-    Memory(Vec<Box<dyn MemorySection>>),
+    Memory(Vec<Arc<dyn MemorySection>>),
 }
 
 impl std::fmt::Debug for Container {
@@ -59,7 +60,7 @@ impl Container {
     }
 
     pub(crate) fn in_memory(
-        sections: Vec<Box<dyn MemorySection>>,
+        sections: Vec<Arc<dyn MemorySection>>,
         manifest: Manifest,
         json: Vec<u8>,
     ) -> Self {
@@ -186,7 +187,7 @@ impl Container {
 /// The buffer of `entry`, whose type has been checked.
 fn in_memory<T: Element>(
     manifest: &Manifest,
-    sections: &[Box<dyn MemorySection>],
+    sections: &[Arc<dyn MemorySection>],
     entry: &SectionEntry,
 ) -> Buffer<T> {
     let at = manifest.sections.partition_point(|other| other.name < entry.name);

@@ -87,9 +87,9 @@ pub(crate) fn in_memory<T: Element>(
     name: &str,
     dtype: Dtype,
     values: Buffer<T>,
-) -> (SectionEntry, Box<dyn MemorySection>) {
+) -> (SectionEntry, Arc<dyn MemorySection>) {
     let entry = SectionEntry::new(name, dtype, values.len() as u64, xxh3_64(values.bytes()));
-    (entry, Box::new(values))
+    (entry, Arc::new(values))
 }
 
 /// A section file that is not complete: its header is still zeros.

@@ -30,9 +30,10 @@ pub(crate) struct Shared {
     sections: Mutex<BTreeMap<String, Option<Finished>>>,
 }
 
+#[derive(Clone)]
 struct Finished {
     entry: SectionEntry,
-    memory: Option<Box<dyn MemorySection>>,
+    memory: Option<Arc<dyn MemorySection>>,
 }
 
 impl ModelWriter {
@@ -107,6 +108,21 @@ impl ModelWriter {
         Ok(())
     }
 
+    /// The model as it is so far, to try it out before it gets its name. On disk the files are those of this
+    /// writer: what is mapped stays valid, but the container cannot be opened further once the writer is
+    /// committed or dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::SectionUnfinished`], [`StoreError::MetaUnwritable`].
+    pub fn preview<M: Serialize + ?Sized>(&self, meta: &M) -> Result<Container> {
+        let sections = self.shared.finished()?;
+        let (manifest, json, memory) = assemble(sections, meta)?;
+        Ok(match &self.staging {
+            Some(staging) => Container::on_disk(staging.path().to_path_buf(), manifest, json),
+            None => Container::in_memory(memory, manifest, json),
+        })
+    }
+
     /// Completes the model: writes the manifest with `meta` (any value that is JSON), brings all files to
     /// the device, and renames. A model at the target is removed once the new one is in its place.
     ///
@@ -115,16 +131,24 @@ impl ModelWriter {
     /// [`StoreError::TargetNotModel`] when the target has changed meanwhile, [`StoreError::DiskFull`],
     /// [`StoreError::Io`].
     pub fn commit<M: Serialize + ?Sized>(self, meta: &M) -> Result<Container> {
-        let sections = self.shared.take_finished()?;
-        let (entries, memory): (Vec<_>, Vec<_>) =
-            sections.into_iter().map(|section| (section.entry, section.memory)).unzip();
-        let manifest = Manifest::new(entries);
-        let json = manifest.to_json(meta)?;
+        let (manifest, json, memory) = assemble(self.shared.finished()?, meta)?;
         match self.staging {
             Some(staging) => Ok(Container::on_disk(staging.commit(&json)?, manifest, json)),
-            None => Ok(Container::in_memory(memory.into_iter().flatten().collect(), manifest, json)),
+            None => Ok(Container::in_memory(memory, manifest, json)),
         }
     }
+}
+
+/// The manifest of `sections`, its text, and those of them that are in memory.
+fn assemble<M: Serialize + ?Sized>(
+    sections: Vec<Finished>,
+    meta: &M,
+) -> Result<(Manifest, Vec<u8>, Vec<Arc<dyn MemorySection>>)> {
+    let (entries, memory): (Vec<_>, Vec<_>) =
+        sections.into_iter().map(|section| (section.entry, section.memory)).unzip();
+    let manifest = Manifest::new(entries);
+    let json = manifest.to_json(meta)?;
+    Ok((manifest, json, memory.into_iter().flatten().collect()))
 }
 
 impl Shared {
@@ -146,16 +170,16 @@ impl Shared {
         Ok(self.dir.as_ref().map(|dir| dir.join(name::file_of(name))))
     }
 
-    pub(crate) fn finish(&self, entry: SectionEntry, memory: Option<Box<dyn MemorySection>>) {
+    pub(crate) fn finish(&self, entry: SectionEntry, memory: Option<Arc<dyn MemorySection>>) {
         self.sections().insert(entry.name.clone(), Some(Finished { entry, memory }));
     }
 
     /// All sections by name.
-    fn take_finished(&self) -> Result<Vec<Finished>> {
-        let sections = std::mem::take(&mut *self.sections());
-        let finished = |(name, section): (String, Option<Finished>)| {
-            section.ok_or(StoreError::SectionUnfinished { name })
+    fn finished(&self) -> Result<Vec<Finished>> {
+        let sections = self.sections();
+        let finished = |(name, section): (&String, &Option<Finished>)| {
+            section.clone().ok_or_else(|| StoreError::SectionUnfinished { name: name.clone() })
         };
-        sections.into_iter().map(finished).collect()
+        sections.iter().map(finished).collect()
     }
 }

@@ -6,14 +6,18 @@
 mod error;
 mod label_features;
 mod layer;
+mod matcher;
 mod outline;
 mod params;
+mod search;
 mod tree;
 
 pub use error::TreeError;
 pub use label_features::LabelFeatures;
 pub use layer::TreeLayer;
+pub use matcher::Matcher;
 pub use outline::Outline;
 pub use params::{TreeBuilder, TreeParams};
+pub use search::{LayerScorer, PostProcessor, SearchParams, SearchScratch, beam_search};
 pub use tree::LabelTree;
 pub use xmc_cluster::Seeding;

@@ -1,1 +1,26 @@
 //! XR-Linear: a linear model on every node of a label tree.
+//!
+//! Training ([`XrLinearParams`]) goes cluster by cluster: all children of a cluster are trained on the instances
+//! of that cluster (teacher-forced negatives), sixteen at a time. The weights are stored feature by feature,
+//! siblings together ([`LayerWeights`]), and [`XrLinear`] walks the tree with a beam.
+//!
+//! Sources: Yu, Zhong, Zhang, Chang, Dhillon, *PECOS: Prediction for Enormous and Correlated Output Spaces*, JMLR
+//! 2022 (the model); Etter, Zhong, Yu, Ying, Dhillon, *Accelerating Inference for Sparse Extreme
+//! Multi-Label Ranking Trees*, WWW 2022 (weights of siblings stored together).
+
+mod assemble;
+mod chunk;
+mod error;
+mod jobs;
+mod layer;
+mod model;
+mod params;
+mod record;
+mod rows;
+mod train;
+
+pub use error::XrLinearError;
+pub use layer::LayerWeights;
+pub use model::{Scratch, XrLinear};
+pub use params::{CheckedXrLinearParams, WeightType, XrLinearParams};
+pub use train::TrainReport;

@@ -1,1 +1,69 @@
-//! Extreme multi-label classification: text in, the right few of millions of labels out.
+//! Extreme multi-label classification: text in, the right few of thousands or millions of labels out.
+//!
+//! `xmc` turns text into TF-IDF features, arranges the labels in a tree by what their instances look like,
+//! trains a linear model on every node of it (XR-Linear), and finds the best labels of a new text in
+//! microseconds by walking down. A model is one directory; it opens in milliseconds whatever its size.
+//!
+//! # First steps
+//!
+//! ```
+//! use xmc::{Dataset, Model, TrainParams};
+//!
+//! let dataset = Dataset::from_examples([
+//!     ("red running shoes for men", vec!["shoes", "sport"]),
+//!     ("leather shoes, brown", vec!["shoes"]),
+//!     ("running shorts with pockets", vec!["sport", "clothing"]),
+//!     ("cotton shirt, brown", vec!["clothing"]),
+//!     ("wooden kitchen table", vec!["furniture"]),
+//!     ("kitchen chair, leather seat", vec!["furniture"]),
+//! ]);
+//! let mut params = TrainParams::default();
+//! params.features.vectorizers[0].min_df = xmc::DocFrequency::Count(1); // six lines are few
+//! let model = Model::train(&dataset, params)?;
+//!
+//! let labels = model.predict("brown leather shoes")?;
+//! assert_eq!(labels[0].name, "shoes");
+//! # Ok::<(), xmc::XmcError>(())
+//! ```
+//!
+//! # With files
+//!
+//! [`read_dataset`] reads TSV, JSON Lines, CSV, the Extreme Classification Repository's format and SciPy's
+//! `.npz`; [`Trainer`] has everything else that a real training wants (a given tree, validation, progress), and writes the
+//! model to a directory; [`Model::open`] maps it. A [`Model`] is `Send + Sync` and cheap to clone: one copy serves all threads, and
+//! all processes of a machine share its pages. [`Predictor`] serves single queries without allocating.
+//!
+//! # Where the parts live
+//!
+//! This crate is a facade: each stage is a crate of its own (`xmc-data`, `xmc-tfidf`, `xmc-tree`, `xmc-linear`, `xmc-xrlinear`,
+//! `xmc-metrics`, `xmc-store`) and its types are re-exported here.
+
+mod error;
+mod labels;
+mod meta;
+mod model;
+mod params;
+mod predictor;
+mod stages;
+mod trainer;
+
+pub use error::XmcError;
+pub use meta::{DataSource, Meta};
+pub use model::{Model, Prediction};
+pub use params::TrainParams;
+pub use predictor::Predictor;
+pub use trainer::Trainer;
+
+pub use xmc_data::{
+    CsvColumns, DataError, Dataset, Format, Input, LabelBy, LabelMap, LabelSource, OnError, Purpose,
+    ReadOptions, RecordReader, Texts, UnknownLabels, read_dataset,
+};
+pub use xmc_linear::SvmParams;
+pub use xmc_metrics::{Evaluator, Scores};
+pub use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};
+pub use xmc_store::{Container, remove_unfinished};
+pub use xmc_tfidf::{
+    Analyzer, DocFrequency, Documents, Idf, Norm, TfIdf, TfIdfParams, Tokenizer, VectorizerParams,
+};
+pub use xmc_tree::{LabelFeatures, LabelTree, Matcher, PostProcessor, SearchParams, TreeParams};
+pub use xmc_xrlinear::{WeightType, XrLinear, XrLinearParams};

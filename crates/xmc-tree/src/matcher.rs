@@ -1,0 +1,60 @@
+//! What every matcher offers, whatever it is made of.
+
+use crate::{LabelTree, SearchParams};
+use rayon::prelude::*;
+use xmc_sparse::{Features, NoProgress, Progress, RankedLists, Row, Scored};
+
+/// Instances that a thread takes at a time: enough to make the hand-over cheap, few enough to balance.
+const BLOCK: usize = 256;
+
+/// Finds labels for instances by walking a label tree.
+pub trait Matcher: Send + Sync {
+    /// Buffers of one thread; reuse them and no query allocates.
+    type Scratch: Default + Send;
+
+    /// The tree that it walks.
+    fn tree(&self) -> &LabelTree;
+
+    /// Number of sparse and of dense columns that an instance must have.
+    fn n_features(&self) -> (usize, usize);
+
+    /// The best labels of one instance, best first, into `out`.
+    fn predict_row(
+        &self,
+        row: Row<'_>,
+        params: &SearchParams,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<Scored>,
+    );
+
+    /// The best labels of every instance, in parallel. The result does not depend on the number of threads.
+    fn predict_batch(&self, x: &Features, params: &SearchParams) -> RankedLists {
+        self.predict_batch_with(x, params, &NoProgress)
+    }
+
+    /// As [`Matcher::predict_batch`], reporting finished instances.
+    fn predict_batch_with(
+        &self,
+        x: &Features,
+        params: &SearchParams,
+        progress: &dyn Progress,
+    ) -> RankedLists {
+        let starts: Vec<usize> = (0..x.n_samples()).step_by(BLOCK).collect();
+        let blocks: Vec<RankedLists> = starts
+            .into_par_iter()
+            .map_init(Default::default, |(scratch, out): &mut (Self::Scratch, Vec<Scored>), start| {
+                let end = (start + BLOCK).min(x.n_samples());
+                let mut block = RankedLists::with_capacity(end - start, params.top_k.min(64));
+                for row in start..end {
+                    self.predict_row(x.row(row), params, scratch, out);
+                    block.push(out);
+                }
+                progress.advance((end - start) as u64);
+                block
+            })
+            .collect();
+        let mut all = RankedLists::with_capacity(x.n_samples(), params.top_k.min(64));
+        blocks.iter().for_each(|block| all.append(block));
+        all
+    }
+}

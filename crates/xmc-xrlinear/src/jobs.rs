@@ -1,0 +1,59 @@
+//! Independent jobs, started in order.
+//!
+//! Rayon's parallel iterators split a range in halves: the second half's first job starts before the first
+//! half's last one. Here the largest jobs (the root) must start first, so threads take numbers from a
+//! counter instead. Within a job, rayon's own parallelism is free to use.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Runs jobs `0..n_jobs` on the threads of the current pool, each thread with its own state; results in
+/// job order.
+pub(crate) fn run_in_order<S, T: Send>(
+    n_jobs: usize,
+    state: impl Fn() -> S + Sync,
+    job: impl Fn(&mut S, usize) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(n_jobs));
+    let work = || {
+        let mut state = state();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= n_jobs {
+                return;
+            }
+            let result = job(&mut state, number);
+            results
+                .lock()
+                .expect("invariant: no thread panics while it holds the lock")
+                .push((number, result));
+        }
+    };
+    rayon::scope(|scope| {
+        for _ in 0..rayon::current_num_threads() {
+            scope.spawn(|_| work());
+        }
+    });
+    let mut results = results.into_inner().expect("invariant: no thread panics while it holds the lock");
+    results.sort_unstable_by_key(|&(number, _)| number);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_job_order() {
+        let squares = run_in_order(
+            100,
+            || 0usize,
+            |done, job| {
+                *done += 1;
+                (job * job, *done)
+            },
+        );
+        assert!(squares.iter().enumerate().all(|(job, result)| result.0 == job * job && result.1 >= 1));
+    }
+}

@@ -1,0 +1,143 @@
+//! A trained model: its tree and the weights of every layer.
+
+use crate::layer::LayerScratch;
+use crate::record::Widths;
+use crate::{LayerWeights, WeightType, XrLinearError};
+use serde::{Deserialize, Serialize};
+use xmc_sparse::{Features, Row, Scored};
+use xmc_store::{Container, ModelWriter};
+use xmc_tree::{LabelTree, LayerScorer, Matcher, SearchParams, SearchScratch, TreeLayer, beam_search};
+
+/// What a reader must know before it looks at the sections.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ModelInfo {
+    n_sparse: u64,
+    n_dense: u64,
+    depth: u64,
+    n_labels: u64,
+    weights: WeightType,
+}
+
+impl ModelInfo {
+    pub(crate) fn new(x: &Features, tree: &LabelTree, weights: WeightType) -> Self {
+        Self {
+            n_sparse: x.n_sparse() as u64,
+            n_dense: x.n_dense() as u64,
+            depth: tree.depth() as u64,
+            n_labels: tree.n_labels() as u64,
+            weights,
+        }
+    }
+
+    pub(crate) fn widths(&self, layer: &TreeLayer) -> Widths {
+        Widths::new(layer.n_parents(), layer.max_siblings(), self.weights)
+    }
+
+    /// Writes this record and the tree.
+    pub(crate) fn write(
+        &self,
+        tree: &LabelTree,
+        writer: &ModelWriter,
+        prefix: &str,
+    ) -> Result<(), XrLinearError> {
+        writer.put_record(&format!("{prefix}/info"), self)?;
+        for (number, layer) in tree.layers().iter().enumerate() {
+            writer.put_array(&format!("{prefix}/layer{number}/child_ptr"), layer.child_ptr())?;
+            writer.put_array(&format!("{prefix}/layer{number}/children"), layer.slot_children())?;
+        }
+        Ok(())
+    }
+
+    fn read_tree(&self, container: &Container, prefix: &str) -> Result<LabelTree, XrLinearError> {
+        let mut layers = Vec::new();
+        for number in 0..self.depth {
+            let ptr = container.array::<u32>(&format!("{prefix}/layer{number}/child_ptr"))?.to_vec();
+            let children = container.array::<u32>(&format!("{prefix}/layer{number}/children"))?.to_vec();
+            let n_children = match number + 1 == self.depth {
+                true => self.n_labels as usize,
+                // Each cluster of an inner layer is a parent of the next one.
+                false => children.iter().max().map_or(0, |&child| child as usize + 1),
+            };
+            layers.push(TreeLayer::from_parts(ptr, children, n_children)?);
+        }
+        Ok(LabelTree::from_layers(layers)?)
+    }
+}
+
+/// A trained XR-Linear model. Cheap to clone: the weights are shared, and mapped from the file when it has one.
+#[derive(Debug, Clone)]
+pub struct XrLinear {
+    tree: LabelTree,
+    layers: Vec<LayerWeights>,
+    n_features: (usize, usize),
+}
+
+impl XrLinear {
+    /// Opens the model in sections `<prefix>/…` of `container`.
+    ///
+    /// # Errors
+    /// [`XrLinearError::Store`] when a section is missing or damaged, [`XrLinearError::Tree`] and
+    /// [`XrLinearError::Inconsistent`] when the sections contradict each other.
+    pub fn open(container: &Container, prefix: &str) -> Result<Self, XrLinearError> {
+        let info: ModelInfo = container.record(&format!("{prefix}/info"))?;
+        let tree = info.read_tree(container, prefix)?;
+        let n_features = (info.n_sparse as usize, info.n_dense as usize);
+        let open = |(number, layer)| {
+            let prefix = format!("{prefix}/layer{number}");
+            LayerWeights::open(container, &prefix, number, layer, info.widths(layer), n_features)
+        };
+        let layers = tree.layers().iter().enumerate().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { tree, layers, n_features })
+    }
+
+    /// The weights of every layer, root first.
+    pub fn layers(&self) -> &[LayerWeights] {
+        &self.layers
+    }
+}
+
+/// Buffers of one thread for [`XrLinear`].
+#[derive(Debug, Default)]
+pub struct Scratch {
+    search: SearchScratch,
+    layer: LayerScratch,
+}
+
+impl Scratch {
+    /// Inner products (margins computed) so far.
+    pub fn n_inner_products(&self) -> u64 {
+        self.search.n_inner_products()
+    }
+}
+
+/// One query's view of the weights.
+struct Query<'a> {
+    model: &'a XrLinear,
+    row: Row<'a>,
+    scratch: &'a mut LayerScratch,
+}
+
+impl LayerScorer for Query<'_> {
+    fn score_children(&mut self, layer: usize, beam: &[Scored], margins: &mut Vec<f32>) {
+        let tree_layer = &self.model.tree.layers()[layer];
+        self.model.layers[layer].score(tree_layer, self.row, beam, self.scratch, margins);
+    }
+}
+
+impl Matcher for XrLinear {
+    type Scratch = Scratch;
+
+    fn tree(&self) -> &LabelTree {
+        &self.tree
+    }
+
+    fn n_features(&self) -> (usize, usize) {
+        self.n_features
+    }
+
+    fn predict_row(&self, row: Row<'_>, params: &SearchParams, scratch: &mut Scratch, out: &mut Vec<Scored>) {
+        let Scratch { search, layer } = scratch;
+        let mut query = Query { model: self, row, scratch: layer };
+        beam_search(&self.tree, params, &mut query, search, out);
+    }
+}

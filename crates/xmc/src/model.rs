@@ -1,0 +1,280 @@
+//! A model: everything between a text and its labels.
+
+use crate::labels::Labels;
+use crate::trainer::{TextsRef, with_dense};
+use crate::{Meta, Predictor, TrainParams, Trainer, XmcError};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use xmc_data::{Dataset, Input, LabelMap};
+use xmc_metrics::{Evaluator, Propensities, PropensityParams, Scores};
+use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Scored};
+use xmc_store::Container;
+use xmc_tfidf::{Documents, TfIdf};
+use xmc_tree::{LabelTree, Matcher, SearchParams};
+use xmc_xrlinear::XrLinear;
+
+/// A predicted label.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction<'m> {
+    /// Row number of the label in the label map.
+    pub id: LabelId,
+    /// Its key: what the training data call it.
+    pub key: &'m str,
+    /// Its display name.
+    pub name: &'m str,
+    /// Its score; higher is better. With the default post-processor between 0 and 1.
+    pub score: f32,
+}
+
+/// A trained model. `Send + Sync`, and cheap to clone: everything large is shared.
+#[derive(Debug, Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    container: Container,
+    meta: Meta,
+    tfidf: Option<TfIdf>,
+    labels: Labels,
+    matcher: XrLinear,
+}
+
+impl Model {
+    /// Trains a model in memory; [`Trainer`] has more to set.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`].
+    pub fn train(dataset: &Dataset, params: TrainParams) -> Result<Self, XmcError> {
+        Trainer::new(params).fit(dataset)
+    }
+
+    /// Opens a model directory. The large parts are mapped, not read: milliseconds whatever the size.
+    ///
+    /// # Errors
+    /// [`XmcError::Store`] when it is no model, damaged or of a newer version; [`XmcError::Inconsistent`]
+    /// when its parts do not fit each other.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, XmcError> {
+        Self::from_container(Container::open(dir)?)
+    }
+
+    /// Writes the model to the directory `dir`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`XmcError::Store`].
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<(), XmcError> {
+        self.inner.container.save(dir)?;
+        Ok(())
+    }
+
+    pub(crate) fn from_container(container: Container) -> Result<Self, XmcError> {
+        let meta: Meta = container.meta()?;
+        let tfidf = meta.takes_text.then(|| TfIdf::load(&container, "tfidf")).transpose()?;
+        let matcher = XrLinear::open(&container, "matcher")?;
+        let labels = Labels::open(&container, matcher.tree().n_labels())?;
+        let n_sparse = matcher.n_features().0;
+        if tfidf.as_ref().is_some_and(|tfidf| tfidf.n_features() != n_sparse) {
+            return Err(XmcError::Inconsistent { what: "text features" });
+        }
+        Ok(Self { inner: Arc::new(Inner { container, meta, tfidf, labels, matcher }) })
+    }
+
+    /// The best labels of a text, best first, searched as the model was told to when it was trained.
+    ///
+    /// # Errors
+    /// [`XmcError::NeedsFeatures`] when the model was trained on features, [`XmcError::Width`] when it
+    /// wants dense features beside the text.
+    pub fn predict(&self, text: &str) -> Result<Vec<Prediction<'_>>, XmcError> {
+        let mut predictor = self.predictor();
+        let ranked = predictor.predict(text, &self.search())?;
+        Ok(self.named(ranked))
+    }
+
+    /// The best labels of many texts, in parallel.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict_batch<D: Documents + ?Sized>(
+        &self,
+        texts: &D,
+    ) -> Result<Vec<Vec<Prediction<'_>>>, XmcError> {
+        let x = self.text_features(texts, &NoProgress)?;
+        let ranked = self.rank_features(&Features::from_sparse(x), &self.search(), &NoProgress)?;
+        Ok(ranked.iter().map(|list| self.named(list)).collect())
+    }
+
+    /// The best labels of every record of a data set.
+    ///
+    /// # Errors
+    /// [`XmcError::NeedsFeatures`], [`XmcError::Width`], [`XmcError::Tree`] for bad search parameters.
+    pub fn rank(
+        &self,
+        dataset: &Dataset,
+        search: &SearchParams,
+        progress: &dyn Progress,
+    ) -> Result<RankedLists, XmcError> {
+        self.rank_features(&*self.features(dataset, progress)?, search, progress)
+    }
+
+    /// The best labels of every row of `x`.
+    ///
+    /// # Errors
+    /// [`XmcError::Width`], [`XmcError::Tree`] for bad search parameters.
+    pub fn rank_features(
+        &self,
+        x: &Features,
+        search: &SearchParams,
+        progress: &dyn Progress,
+    ) -> Result<RankedLists, XmcError> {
+        let search = search.check()?;
+        self.check_width(x.n_sparse(), x.n_dense())?;
+        progress.begin("predict", Some(x.n_samples() as u64), "queries");
+        let ranked = self.inner.matcher.predict_batch_with(x, &search, progress);
+        progress.end();
+        Ok(ranked)
+    }
+
+    /// The features that the model sees in a data set.
+    ///
+    /// # Errors
+    /// [`XmcError::NeedsFeatures`], [`XmcError::Width`].
+    pub fn features<'d>(
+        &self,
+        dataset: &'d Dataset,
+        progress: &dyn Progress,
+    ) -> Result<Cow<'d, Features>, XmcError> {
+        let features = match &dataset.input {
+            Input::Features(features) => Cow::Borrowed(features),
+            Input::Text(texts) => {
+                let sparse = self.text_features(&TextsRef(texts), progress)?;
+                Cow::Owned(with_dense(sparse, dataset.dense.as_ref())?)
+            }
+        };
+        self.check_width(features.n_sparse(), features.n_dense())?;
+        Ok(features)
+    }
+
+    fn text_features<D: Documents + ?Sized>(
+        &self,
+        texts: &D,
+        progress: &dyn Progress,
+    ) -> Result<Csr, XmcError> {
+        let tfidf = self.inner.tfidf.as_ref().ok_or(XmcError::NeedsFeatures)?;
+        Ok(tfidf.transform_with_progress(texts, progress))
+    }
+
+    pub(crate) fn check_width(&self, n_sparse: usize, n_dense: usize) -> Result<(), XmcError> {
+        let same = |what, expected, found| match expected == found {
+            true => Ok(()),
+            false => Err(XmcError::Width { what, expected, found }),
+        };
+        let expected = self.inner.matcher.n_features();
+        same("number of sparse features", expected.0, n_sparse)?;
+        same("number of dense features", expected.1, n_dense)
+    }
+
+    /// Scores of the model on labelled data, in percent, at the cut-offs `at`. Propensities (PSP@k) come
+    /// from the label frequencies of the training data.
+    ///
+    /// # Errors
+    /// As [`Model::rank`], and [`XmcError::Metrics`] for impossible cut-offs.
+    pub fn evaluate(&self, dataset: &Dataset, at: &[usize]) -> Result<Scores, XmcError> {
+        self.evaluate_with(dataset, at, &self.search(), &NoProgress)
+    }
+
+    /// [`Model::evaluate`] with another search; `top_k` is raised to the largest cut-off.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn evaluate_with(
+        &self,
+        dataset: &Dataset,
+        at: &[usize],
+        search: &SearchParams,
+        progress: &dyn Progress,
+    ) -> Result<Scores, XmcError> {
+        let evaluator = Evaluator::new(at.iter().copied())?;
+        let deepest = at.iter().copied().max().unwrap_or(1);
+        let ranked = self.rank(dataset, &search.top_k(deepest), progress)?;
+        let counts = self.inner.labels.counts();
+        let n_samples = self.inner.meta.n_samples as usize;
+        let propensities = Propensities::from_counts(counts, n_samples, PropensityParams::default())?;
+        Ok(evaluator.with_propensities(propensities).evaluate(&dataset.labels, &ranked)?)
+    }
+
+    /// One thread's way to query the model without allocating.
+    pub fn predictor(&self) -> Predictor<'_> {
+        Predictor::new(self)
+    }
+
+    /// Names to scored ids.
+    pub fn named(&self, ranked: &[Scored]) -> Vec<Prediction<'_>> {
+        let named = ranked.iter().map(|&Scored { id, score }| {
+            let (key, name) = (self.label_key(id), self.label_name(id));
+            Prediction { id, key, name, score }
+        });
+        named.collect()
+    }
+
+    /// Display name of label `id`; panics when it is out of range.
+    pub fn label_name(&self, id: LabelId) -> &str {
+        self.inner.labels.name(id)
+    }
+
+    /// Key of label `id`; panics when it is out of range.
+    pub fn label_key(&self, id: LabelId) -> &str {
+        self.inner.labels.key(id)
+    }
+
+    /// All labels, to read data with (`LabelSource::Given`). Built on first use.
+    pub fn label_map(&self) -> Arc<LabelMap> {
+        Arc::clone(self.inner.labels.map())
+    }
+
+    /// Instances of each label in the training data.
+    pub fn label_counts(&self) -> &[u64] {
+        self.inner.labels.counts()
+    }
+
+    /// Number of labels.
+    pub fn n_labels(&self) -> usize {
+        self.tree().n_labels()
+    }
+
+    /// Whether the model takes text (or features only).
+    pub fn takes_text(&self) -> bool {
+        self.inner.tfidf.is_some()
+    }
+
+    /// The search that the model was told to do when it was trained.
+    pub fn search(&self) -> SearchParams {
+        self.inner.meta.params.search
+    }
+
+    /// The label tree.
+    pub fn tree(&self) -> &LabelTree {
+        self.inner.matcher.tree()
+    }
+
+    /// The matcher: tree and weights.
+    pub fn matcher(&self) -> &XrLinear {
+        &self.inner.matcher
+    }
+
+    /// The text features, if the model takes text.
+    pub fn tfidf(&self) -> Option<&TfIdf> {
+        self.inner.tfidf.as_ref()
+    }
+
+    /// How the model was made.
+    pub fn meta(&self) -> &Meta {
+        &self.inner.meta
+    }
+
+    /// The container, to verify or copy it.
+    pub fn container(&self) -> &Container {
+        &self.inner.container
+    }
+}
