@@ -144,6 +144,40 @@ fn well_separated_blobs_are_split_as_linfa_splits_them() {
     }
 }
 
+/// Scores of all rows by the centroids of `right` and the other rows, in plain double arithmetic.
+fn plain_scores(rows: &Array2<f32>, right: &[u32], spherical: bool) -> Vec<f64> {
+    let rows = rows.mapv(f64::from);
+    let is_right = |row: usize| right.contains(&(row as u32));
+    let centroid = |wanted: bool| {
+        let ids: Vec<usize> = (0..rows.nrows()).filter(|&row| is_right(row) == wanted).collect();
+        let sum = rows.select(Axis(0), &ids).sum_axis(Axis(0));
+        let length = if spherical { sum.dot(&sum).sqrt() } else { ids.len() as f64 };
+        sum / length
+    };
+    rows.dot(&(centroid(true) - centroid(false))).to_vec()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn a_finished_split_is_one_that_its_own_centroids_make(seed: u64, spherical: bool, n in 2usize..200) {
+        // Features of one row only (a wide matrix), shared ones and dense ones.
+        let (wide, block) = (random_sparse(n, 3 * n as u32, 6, seed), blobs(n, 5, 4, seed));
+        let features = Features::new(wide.clone(), Some(block.clone())).unwrap();
+        let params = BalancedKMeans::params().max_iter(500).tolerance(0.0).seed(seed).spherical(spherical);
+        let partition = fit(params, &features);
+        let mut rows = Array2::zeros((n, wide.n_cols() + 4));
+        for (row, entries) in wide.rows().enumerate() {
+            entries.iter().for_each(|(col, value)| rows[[row, col as usize]] = value);
+        }
+        rows.slice_mut(ndarray::s![.., wide.n_cols()..]).assign(&block);
+        let scores = plain_scores(&rows, partition.leaf(1), spherical);
+        let highest_left = partition.leaf(0).iter().map(|&row| scores[row as usize]).fold(f64::MIN, f64::max);
+        let lowest_right = partition.leaf(1).iter().map(|&row| scores[row as usize]).fold(f64::MAX, f64::min);
+        prop_assert!(highest_left <= lowest_right + 1e-5, "{} above {}", highest_left, lowest_right);
+    }
+}
+
 #[test]
 fn rows_of_zeros_are_placed_too() {
     let x = Features::from_sparse(Csr::empty(9, 5));
