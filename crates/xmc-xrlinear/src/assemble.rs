@@ -7,11 +7,10 @@
 use crate::XrLinearError;
 use crate::chunk::Chunk;
 use crate::layer::{BLOCK, MAX_SHIFT};
-use crate::record::{SKIP, Widths, n_skips, put_leb128, put_uint};
+use crate::record::{SHORT, Widths, first_number, is_wide, put_leb128, put_uint, start_width};
 use rayon::prelude::*;
 use std::ops::Range;
 use xmc_store::ModelWriter;
-use xmc_tree::TreeLayer;
 
 /// Bytes of records that a thread lays out at a time.
 const SLAB: u64 = 32 << 20;
@@ -20,18 +19,17 @@ const SLAB: u64 = 32 << 20;
 pub(crate) fn write_layer(
     writer: &ModelWriter,
     prefix: &str,
-    layer: &TreeLayer,
     widths: Widths,
     n_features: usize,
     chunks: &[Chunk],
 ) -> Result<(), XrLinearError> {
-    let layout = Layout::new(layer, widths, n_features, chunks);
+    let layout = Layout::new(widths, n_features, chunks);
     let mut records = writer.array::<u8>(&format!("{prefix}/records"))?;
     let slabs = layout.slabs();
     // A batch of slabs in parallel, then written in order.
     for batch in slabs.chunks(rayon::current_num_threads()) {
         let filled: Vec<Vec<u8>> =
-            batch.par_iter().map(|blocks| layout.fill(blocks.clone(), layer, chunks)).collect();
+            batch.par_iter().map(|blocks| layout.fill(blocks.clone(), chunks)).collect();
         for slab in filled {
             records.push(&slab)?;
         }
@@ -50,8 +48,9 @@ pub(crate) fn write_layer(
 /// Where every record goes. See [`crate::layer`] for the directory's form.
 struct Layout {
     widths: Widths,
-    /// Postings of each feature.
+    /// Postings of each feature, and their bytes.
     counts: Vec<u32>,
+    bytes: Vec<u64>,
     /// Start of each block's records, and the end of the last.
     starts: Vec<u64>,
     /// Unit of each block's lengths, as a power of two.
@@ -61,28 +60,29 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(layer: &TreeLayer, widths: Widths, n_features: usize, chunks: &[Chunk]) -> Self {
+    fn new(widths: Widths, n_features: usize, chunks: &[Chunk]) -> Self {
         let mut counts = vec![0u32; n_features];
         let mut bytes = vec![0u64; n_features];
-        for (cluster, chunk) in chunks.iter().enumerate() {
-            let siblings = layer.slots(cluster).len();
-            for (&feature, &code) in chunk.features.iter().zip(&chunk.codes) {
+        for chunk in chunks {
+            for (&feature, &weights) in chunk.features.iter().zip(&chunk.weights) {
                 counts[feature as usize] += 1;
-                bytes[feature as usize] += widths.posting_len(code, siblings) as u64;
+                bytes[feature as usize] += widths.posting_len(weights as usize) as u64;
             }
         }
-        for (bytes, &count) in bytes.iter_mut().zip(&counts).filter(|(_, count)| **count > 0) {
-            *bytes += widths.header_len(count as usize) as u64;
-        }
-        Self::lay_out(widths, counts, &bytes)
+        Self::lay_out(widths, counts, bytes)
     }
 
-    fn lay_out(widths: Widths, counts: Vec<u32>, bytes: &[u64]) -> Self {
+    fn lay_out(widths: Widths, counts: Vec<u32>, bytes: Vec<u64>) -> Self {
+        let record_len = |(&count, &bytes): (&u32, &u64)| match count {
+            0 => 0,
+            _ => bytes + widths.header_len(count as usize, bytes as usize) as u64,
+        };
         let n_blocks = bytes.len().div_ceil(BLOCK);
         let (mut starts, mut shifts) = (Vec::with_capacity(n_blocks + 1), Vec::with_capacity(n_blocks));
         let mut lengths = Vec::with_capacity(bytes.len());
         starts.push(0u64);
-        for block in bytes.chunks(BLOCK) {
+        for (counts, bytes) in counts.chunks(BLOCK).zip(bytes.chunks(BLOCK)) {
+            let block: Vec<u64> = counts.iter().zip(bytes).map(record_len).collect();
             let longest = block.iter().copied().max().unwrap_or(0);
             let unit = |shift: u8, len: u64| len.div_ceil(1 << shift);
             let shift = (0..MAX_SHIFT).find(|&shift| unit(shift, longest) <= u16::MAX.into());
@@ -93,7 +93,7 @@ impl Layout {
             starts.push(starts[starts.len() - 1] + (units << shift));
             shifts.push(shift);
         }
-        Self { widths, counts, starts, shifts, lengths }
+        Self { widths, counts, bytes, starts, shifts, lengths }
     }
 
     /// The blocks' starts with their shifts in the upper byte.
@@ -115,7 +115,7 @@ impl Layout {
     }
 
     /// The records of the features of `blocks`.
-    fn fill(&self, blocks: Range<usize>, layer: &TreeLayer, chunks: &[Chunk]) -> Vec<u8> {
+    fn fill(&self, blocks: Range<usize>, chunks: &[Chunk]) -> Vec<u8> {
         let base = self.starts[blocks.start];
         let mut slab = Slab {
             widths: self.widths,
@@ -126,12 +126,12 @@ impl Layout {
         for block in blocks.clone() {
             let mut at = (self.starts[block] - base) as usize;
             for feature in block * BLOCK..((block + 1) * BLOCK).min(self.counts.len()) {
-                slab.open_record(at, self.counts[feature] as usize);
+                slab.open_record(at, self.counts[feature] as usize, self.bytes[feature] as usize);
                 at += usize::from(self.lengths[feature]) << self.shifts[block];
             }
         }
         for (cluster, chunk) in chunks.iter().enumerate() {
-            slab.copy(cluster, layer.slots(cluster).len(), chunk);
+            slab.copy(cluster, chunk);
         }
         slab.out
     }
@@ -151,52 +151,57 @@ struct Open {
     /// Postings in all, and so far.
     n: usize,
     done: usize,
-    ids: usize,
+    /// Where clusters and postings begin, and where the next posting goes.
+    clusters: usize,
     postings: usize,
     next: usize,
+    wide: bool,
 }
 
 impl Slab {
-    fn open_record(&mut self, at: usize, n: usize) {
-        let mut open = Open { n, ids: at, ..Open::default() };
+    fn open_record(&mut self, at: usize, n: usize, bytes: usize) {
+        let mut open = Open { n, clusters: at, wide: is_wide(bytes), ..Open::default() };
         if n > 0 {
             if self.widths.id > 0 {
-                open.ids += put_leb128(n, &mut self.out[at..]);
+                open.clusters += put_leb128(first_number(n, bytes), &mut self.out[at..]);
             }
-            open.postings = at + self.widths.header_len(n);
+            open.postings = at + self.widths.header_len(n, bytes);
             open.next = open.postings;
         }
         self.open.push(open);
     }
 
-    fn copy(&mut self, cluster: usize, siblings: usize, chunk: &Chunk) {
+    fn copy(&mut self, cluster: usize, chunk: &Chunk) {
         let last = self.first + self.open.len();
         let mut start = 0;
-        for (&feature, &code) in chunk.features.iter().zip(&chunk.codes) {
-            let len = self.widths.posting_len(code, siblings);
+        for (&feature, &weights) in chunk.features.iter().zip(&chunk.weights) {
+            let len = self.widths.posting_len(weights as usize);
             if feature as usize >= last {
                 return;
             }
             if feature as usize >= self.first {
-                self.add(feature as usize - self.first, cluster, code, &chunk.bytes[start..start + len]);
+                self.add(feature as usize - self.first, cluster, weights, &chunk.bytes[start..start + len]);
             }
             start += len;
         }
     }
 
-    fn add(&mut self, record: usize, cluster: usize, code: u32, posting: &[u8]) {
+    fn add(&mut self, record: usize, cluster: usize, weights: u32, posting: &[u8]) {
         let Widths { id, col, .. } = self.widths;
-        let open = &mut self.open[record];
-        let codes = open.ids + open.n * id;
-        let skips = codes + open.n * col;
-        put_uint(cluster as u32, id, &mut self.out[open.ids + open.done * id..]);
-        put_uint(code, col, &mut self.out[codes + open.done * col..]);
-        if n_skips(open.n) > 0 && open.done > 0 && open.done.is_multiple_of(SKIP) {
-            let skip = skips + 4 * (open.done / SKIP - 1);
-            put_uint((open.next - open.postings) as u32, 4, &mut self.out[skip..]);
+        let Open { n, done, clusters, postings, next, wide } = self.open[record];
+        let codes = clusters + self.widths.clusters_len(n);
+        if self.widths.lists_clusters(n) {
+            put_uint(cluster as u32, id, &mut self.out[clusters + done * id..]);
+        } else {
+            self.out[clusters + cluster / 8] |= 1 << (cluster % 8);
         }
-        self.out[open.next..open.next + posting.len()].copy_from_slice(posting);
-        open.next += posting.len();
-        open.done += 1;
+        put_uint(weights - 1, col, &mut self.out[codes + done * col..]);
+        if n > SHORT && done > 0 {
+            let start = codes + n * col + (done - 1) * start_width(wide);
+            put_uint((next - postings) as u32, start_width(wide), &mut self.out[start..]);
+        }
+        self.out[next..next + posting.len()].copy_from_slice(posting);
+        self.open[record].next += posting.len();
+        self.open[record].done += 1;
     }
 }

@@ -9,8 +9,8 @@ use xmc_linear::{CompactRows, GroupWeights, LANES};
 pub(crate) struct Chunk {
     /// Features that have a posting, increasing.
     pub(crate) features: Vec<u32>,
-    /// Code of each posting.
-    pub(crate) codes: Vec<u32>,
+    /// Number of weights of each posting.
+    pub(crate) weights: Vec<u32>,
     /// The postings, end to end.
     pub(crate) bytes: Vec<u8>,
     /// Intercept of each child.
@@ -24,8 +24,7 @@ pub(crate) struct Chunk {
 impl Chunk {
     /// Puts the groups of a cluster together; `groups[g]` holds children `16 g ..`.
     pub(crate) fn new(widths: Widths, rows: &CompactRows, groups: &[GroupWeights]) -> Self {
-        let n_siblings = groups.iter().map(|group| group.bias.len()).sum();
-        let mut unsorted = Unsorted::new(widths, n_siblings);
+        let mut unsorted = Unsorted::new(widths);
         unsorted.merge(rows, groups);
         let mut chunk = unsorted.sorted();
         chunk.bias = groups.iter().flat_map(|group| &group.bias).copied().collect();
@@ -39,14 +38,13 @@ impl Chunk {
 #[derive(Clone, Copy)]
 struct Posting {
     feature: u32,
-    code: u32,
+    weights: u32,
     start: usize,
 }
 
 /// Postings in the order of the cluster's own feature numbers.
 struct Unsorted {
     widths: Widths,
-    n_siblings: usize,
     postings: Vec<Posting>,
     bytes: Vec<u8>,
     cols: Vec<u32>,
@@ -61,9 +59,9 @@ struct Cursor {
 }
 
 impl Unsorted {
-    fn new(widths: Widths, n_siblings: usize) -> Self {
+    fn new(widths: Widths) -> Self {
         let (postings, bytes, cols, values) = Default::default();
-        Self { widths, n_siblings, postings, bytes, cols, values }
+        Self { widths, postings, bytes, cols, values }
     }
 
     fn merge(&mut self, rows: &CompactRows, groups: &[GroupWeights]) {
@@ -95,22 +93,19 @@ impl Unsorted {
     }
 
     fn write(&mut self, feature: u32) {
-        let code = self.widths.code(self.cols.len(), self.n_siblings);
-        let start = self.bytes.len();
-        self.postings.push(Posting { feature, code, start });
-        self.bytes.resize(start + self.widths.posting_len(code, self.n_siblings), 0);
-        let (widths, width) = (self.widths, self.widths.value.width());
-        let out = &mut self.bytes[start..];
-        if code == widths.dense_code() {
-            for (&col, &value) in self.cols.iter().zip(&self.values) {
-                put_value(widths.value, value, &mut out[col as usize * width..]);
+        let (widths, weights, start) = (self.widths, self.cols.len(), self.bytes.len());
+        self.postings.push(Posting { feature, weights: weights as u32, start });
+        self.bytes.resize(start + widths.posting_len(weights), 0);
+        let (columns, values) = self.bytes[start..].split_at_mut(widths.columns_len(weights));
+        for (at, &col) in self.cols.iter().enumerate() {
+            if widths.lists_columns(weights) {
+                put_uint(col, widths.col, &mut columns[at * widths.col..]);
+            } else {
+                columns[col as usize / 8] |= 1 << (col % 8);
             }
-            return;
         }
-        let (cols, values) = out.split_at_mut(self.cols.len() * widths.col);
-        for (at, (&col, &value)) in self.cols.iter().zip(&self.values).enumerate() {
-            put_uint(col, widths.col, &mut cols[at * widths.col..]);
-            put_value(widths.value, value, &mut values[at * width..]);
+        for (out, &value) in values.chunks_exact_mut(widths.value.width()).zip(&self.values) {
+            put_value(widths.value, value, out);
         }
     }
 
@@ -118,12 +113,12 @@ impl Unsorted {
         self.postings.sort_unstable_by_key(|posting| posting.feature);
         let mut bytes = Vec::with_capacity(self.bytes.len());
         for posting in &self.postings {
-            let len = self.widths.posting_len(posting.code, self.n_siblings);
+            let len = self.widths.posting_len(posting.weights as usize);
             bytes.extend_from_slice(&self.bytes[posting.start..posting.start + len]);
         }
         Chunk {
             features: self.postings.iter().map(|posting| posting.feature).collect(),
-            codes: self.postings.iter().map(|posting| posting.code).collect(),
+            weights: self.postings.iter().map(|posting| posting.weights).collect(),
             bytes,
             ..Chunk::default()
         }

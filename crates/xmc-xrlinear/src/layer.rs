@@ -5,8 +5,8 @@
 //! record, 16 bits in units of `2^shift` bytes. That is 2.5 bytes a feature, where plain offsets take 8.
 
 use crate::XrLinearError;
-use crate::record::{Record, SKIP, Widths, accumulate, uint};
-use xmc_sparse::kernels::{Simd, WithSimd, dispatch, prefetch};
+use crate::record::{Record, SHORT, Widths, accumulate};
+use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch, prefetch};
 use xmc_sparse::{Row, Scored};
 use xmc_store::{Buffer, Container};
 use xmc_tree::TreeLayer;
@@ -40,6 +40,18 @@ pub(crate) struct LayerScratch {
     starts: Vec<usize>,
     /// Record of each feature of the query: start and length.
     found: Vec<(usize, usize)>,
+    /// Postings of the query's features in the beam's clusters.
+    hits: Vec<Hit>,
+}
+
+/// A posting that belongs to a beam member.
+#[derive(Debug, Clone, Copy)]
+struct Hit {
+    /// Where it lies in the records.
+    start: usize,
+    weights: u32,
+    place: u32,
+    x: f32,
 }
 
 impl LayerWeights {
@@ -67,7 +79,7 @@ impl LayerWeights {
         if this.bias.len() != layer.n_slots() {
             return wrong("the intercepts are not one for each slot of the tree");
         }
-        if this.dense.len() != layer.n_slots() * n_dense {
+        if Some(this.dense.len()) != layer.n_slots().checked_mul(n_dense) {
             return wrong("the dense weights are not one row for each slot of the tree");
         }
         Ok(this)
@@ -105,7 +117,8 @@ impl LayerWeights {
         let before: usize = lengths[..at].iter().map(|&len| usize::from(len)).sum();
         let shift = (packed >> 56) as u32 & 63;
         let start = (packed & START) as usize;
-        (start + (before << shift), usize::from(lengths[at]) << shift)
+        // Wrapping: numbers of a damaged directory may be too large, and then point nowhere.
+        (start.wrapping_add(before << shift), usize::from(lengths[at]) << shift)
     }
 }
 
@@ -123,12 +136,14 @@ impl WithSimd for ScoreLayer<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, _simd: S) {
+    fn run<S: Simd>(mut self, simd: S) {
         self.find_records();
         self.start_with_bias();
+        self.scratch.hits.clear();
         for at in 0..self.row.sparse.nnz() {
-            self.add_feature(at);
+            self.find_postings(at);
         }
+        self.add_postings(simd);
         self.add_dense();
         for parent in self.beam {
             self.scratch.places[parent.id as usize] = 0;
@@ -149,7 +164,7 @@ impl ScoreLayer<'_> {
         for &feature in self.row.sparse.indices {
             let (start, len) = weights.locate(feature);
             for line in (0..len.min(FETCH)).step_by(64) {
-                prefetch(&weights.records, start + line);
+                prefetch(&weights.records, start.wrapping_add(line));
             }
             found.push((start, len));
         }
@@ -168,108 +183,64 @@ impl ScoreLayer<'_> {
             starts.push(self.margins.len());
             self.margins.extend_from_slice(&self.weights.bias[self.layer.slots(parent.id as usize)]);
         }
-        starts.push(self.margins.len());
     }
 
+    /// Notes the postings of feature number `at` of the query that lie in the beam, and asks for their bytes.
     #[inline(always)]
-    fn add_feature(&mut self, at: usize) {
+    fn find_postings(&mut self, at: usize) {
         let (start, len) = self.scratch.found[at];
         let x = self.row.sparse.values[at];
-        let Some(bytes) = self.weights.records.get(start..start + len).filter(|_| len > 0) else { return };
-        let Some(record) = Record::parse(self.weights.widths, bytes) else { return };
-        if record.n <= SKIP || record.n <= 4 * self.beam.len() {
-            self.walk(&record, x);
-        } else {
-            self.probe(&record, x);
-        }
-    }
-
-    /// Reads the postings one after the other: best when most of them are few, or wanted.
-    #[inline(always)]
-    fn walk(&mut self, record: &Record<'_>, x: f32) {
-        let widths = self.weights.widths;
-        let mut at = 0;
-        for number in 0..record.n {
-            let cluster = if widths.id == 0 { 0 } else { uint(record.ids, widths.id, number) };
-            let code = uint(record.codes, widths.col, number);
-            let dense = code == widths.dense_code();
-            let siblings = if dense { self.siblings(cluster) } else { 0 };
-            let len = widths.posting_len(code, siblings);
-            if let Some(place) = self.place(cluster) {
-                self.add(record, place, code, at..at + len, x);
-            }
-            at += len;
-        }
-    }
-
-    /// Looks each beam member up: best when a frequent feature has postings for most clusters.
-    #[inline(always)]
-    fn probe(&mut self, record: &Record<'_>, x: f32) {
-        for (place, parent) in self.beam.iter().enumerate() {
-            if let Some(number) = self.find(record, parent.id) {
-                self.add_numbered(record, place, number, x);
-            }
-        }
-    }
-
-    /// The posting of `cluster`, by binary search.
-    #[inline(always)]
-    fn find(&self, record: &Record<'_>, cluster: u32) -> Option<usize> {
-        let width = self.weights.widths.id;
-        let (mut low, mut high) = (0, record.n);
-        while low < high {
-            let middle = (low + high) / 2;
-            if uint(record.ids, width, middle) < cluster {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        (low < record.n && uint(record.ids, width, low) == cluster).then_some(low)
-    }
-
-    /// Adds posting `number`, whose start is counted from the skip before it.
-    #[inline(always)]
-    fn add_numbered(&mut self, record: &Record<'_>, place: usize, number: usize, x: f32) {
-        let widths = self.weights.widths;
-        let first = number - number % SKIP;
-        let mut at = if first == 0 { 0 } else { uint(record.skips, 4, first / SKIP - 1) as usize };
-        let len = |this: &Self, number| {
-            let code = uint(record.codes, widths.col, number);
-            let dense = code == widths.dense_code();
-            let siblings = if dense { this.siblings(uint(record.ids, widths.id, number)) } else { 0 };
-            (code, widths.posting_len(code, siblings))
+        let Some(bytes) = self.weights.records.get(start..start.wrapping_add(len)).filter(|_| len > 0) else {
+            return;
         };
-        for before in first..number {
-            at += len(self, before).1;
+        let Some(record) = Record::parse(self.weights.widths, bytes) else { return };
+        let first = start + len - record.postings.len();
+        if record.n > SHORT {
+            for (place, parent) in self.beam.iter().enumerate() {
+                if let Some(number) = record.find(parent.id) {
+                    let start = first + record.start(number);
+                    self.hit(Hit { start, weights: record.n_weights(number) as u32, place: place as u32, x });
+                }
+            }
+            return;
         }
-        let (code, len) = len(self, number);
-        self.add(record, place, code, at..at + len, x);
+        let mut start = first;
+        for number in 0..record.n {
+            let weights = record.n_weights(number);
+            if let Some(place) = self.place(record.cluster(number)) {
+                self.hit(Hit { start, weights: weights as u32, place, x });
+            }
+            start += self.weights.widths.posting_len(weights);
+        }
     }
 
     #[inline(always)]
-    fn add(&mut self, record: &Record<'_>, place: usize, code: u32, range: std::ops::Range<usize>, x: f32) {
-        let starts = &self.scratch.starts;
-        let sums = &mut self.margins[starts[place]..starts[place + 1]];
-        if let Some(posting) = record.postings.get(range) {
-            accumulate(self.weights.widths, code, posting, x, sums);
-        }
+    fn hit(&mut self, hit: Hit) {
+        prefetch(&self.weights.records, hit.start);
+        prefetch(&self.weights.records, hit.start + 64);
+        self.scratch.hits.push(hit);
     }
 
     #[inline(always)]
-    fn siblings(&self, cluster: u32) -> usize {
-        let ptr = self.layer.child_ptr();
-        match ptr.get(cluster as usize..cluster as usize + 2) {
-            Some(&[start, end]) => (end - start) as usize,
-            _ => 0,
+    fn add_postings<S: Simd>(&mut self, simd: S) {
+        let (widths, records) = (self.weights.widths, &self.weights.records[..]);
+        // Whole vectors of siblings are added, zeros where a cluster has no more children.
+        let n_margins = self.margins.len();
+        self.margins.resize(n_margins + LANES, 0.0);
+        for hit in &self.scratch.hits {
+            let end = hit.start + widths.posting_len(hit.weights as usize);
+            let sums = &mut self.margins[self.scratch.starts[hit.place as usize]..];
+            if let Some(posting) = records.get(hit.start..end) {
+                accumulate(simd, widths, hit.weights as usize, posting, hit.x, sums);
+            }
         }
+        self.margins.truncate(n_margins);
     }
 
     /// The place of `cluster` in the beam, if it is there.
     #[inline(always)]
-    fn place(&self, cluster: u32) -> Option<usize> {
-        let place = *self.scratch.places.get(cluster as usize)?;
-        (place > 0).then(|| place as usize - 1)
+    fn place(&self, cluster: u32) -> Option<u32> {
+        self.scratch.places.get(cluster as usize)?.checked_sub(1)
     }
 
     #[inline(always)]

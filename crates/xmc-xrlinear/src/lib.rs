@@ -16,6 +16,8 @@ mod layer;
 mod model;
 mod params;
 mod record;
+#[cfg(test)]
+mod roundtrip;
 mod rows;
 mod train;
 

@@ -58,6 +58,11 @@ impl ModelInfo {
                 // Each cluster of an inner layer is a parent of the next one.
                 false => children.iter().max().map_or(0, |&child| child as usize + 1),
             };
+            // Every child has a slot. Checked before anything of that size is made.
+            if n_children > children.len() {
+                let what = "the tree has fewer slots than labels";
+                return Err(XrLinearError::Inconsistent { layer: number as usize, what });
+            }
             layers.push(TreeLayer::from_parts(ptr, children, n_children)?);
         }
         Ok(LabelTree::from_layers(layers)?)

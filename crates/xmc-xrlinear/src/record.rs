@@ -4,23 +4,31 @@
 //! (parent) that has any, and a posting is the weights of that cluster's children:
 //!
 //! ```text
-//! record  := n ids codes skips postings            n: LEB128, number of postings
-//! ids     := cluster × n                            increasing, `id_width` bytes each
-//! codes   := code × n                               `col_width` bytes: entries − 1, or all ones for dense
-//! skips   := u32 × ⌈n/64⌉ − 1, when n > 64          start of postings 64, 128 … after the first one
-//! posting := columns × entries, values × entries    sparse: places among the siblings, `col_width` bytes each
-//!          | values × siblings                      dense
+//! record  := header clusters codes starts postings
+//! header  := LEB128 of 2n + wide                    n: number of postings
+//! clusters := number × n                            increasing, `id` bytes each
+//!          | bits                                   one for each cluster of the layer, in whole u64s
+//! codes   := number × n                             `col` bytes each: weights in the posting − 1
+//! starts  := number × (n − 1), when n > 16          where postings 1, 2 … begin: 4 bytes if wide, else 2
+//! posting := columns × weights, values × weights    places among the siblings, `col` bytes each
+//!          | bits, values × weights                 one bit for each sibling, in whole u16s
 //! ```
 //!
-//! A layer with one cluster has one posting in each record, and leaves out `n` and `ids`. All numbers are little
-//! endian and not aligned. The feature-major order is a change from PECOS's chunks (one for each cluster,
-//! feature by feature inside): a query reads one short run of bytes for each of its features instead of probing
-//! each of its ten clusters for each feature, and needs no index inside a chunk.
+//! Each of the two choices is the shorter form (the list when they are equal), so neither needs a mark; bits of
+//! clusters are used when n > 16 in layers of at most 4096 clusters. A layer with one cluster has one posting in
+//! each record, and leaves out header and clusters. All numbers are little endian and not aligned.
+//!
+//! The feature-major order is a change from PECOS's chunks (one for each cluster, feature by feature inside): a query
+//! reads one short run of bytes for each of its features instead of probing each of its ten clusters for each
+//! feature, and needs no index inside a chunk.
 
 use crate::WeightType;
+use xmc_sparse::kernels::{LANES, Simd};
 
-/// Postings between two skips.
-pub(crate) const SKIP: usize = 64;
+/// Records of more postings say where each begins.
+pub(crate) const SHORT: usize = 16;
+/// Layers of more clusters list them by number: counting bits would take longer than searching.
+const MAX_BITMAP: usize = 4096;
 
 /// Widths of a layer's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +39,10 @@ pub(crate) struct Widths {
     pub(crate) col: usize,
     /// The values.
     pub(crate) value: WeightType,
+    /// Bytes of a bit for each cluster.
+    cluster_bits: usize,
+    /// Bytes of a bit for each sibling.
+    sibling_bits: usize,
 }
 
 fn bytes_for(n: usize) -> usize {
@@ -44,45 +56,67 @@ fn bytes_for(n: usize) -> usize {
 impl Widths {
     pub(crate) fn new(n_clusters: usize, max_siblings: usize, value: WeightType) -> Self {
         let id = if n_clusters == 1 { 0 } else { bytes_for(n_clusters) };
-        Self { id, col: bytes_for(max_siblings), value }
+        let cluster_bits = if n_clusters > MAX_BITMAP { usize::MAX } else { 8 * n_clusters.div_ceil(64) };
+        let sibling_bits = 2 * max_siblings.div_ceil(LANES);
+        Self { id, col: bytes_for(max_siblings), value, cluster_bits, sibling_bits }
     }
 
-    /// The code of a dense posting.
+    /// Whether a posting of `weights` weights lists its columns.
     #[inline(always)]
-    pub(crate) fn dense_code(self) -> u32 {
-        u32::MAX >> (32 - 8 * self.col)
+    pub(crate) fn lists_columns(self, weights: usize) -> bool {
+        weights * self.col <= self.sibling_bits
     }
 
-    /// The code of a posting of `entries` weights among `siblings`: whichever form is shorter.
-    pub(crate) fn code(self, entries: usize, siblings: usize) -> u32 {
-        let dense = siblings * self.value.width();
-        let sparse = entries * (self.col + self.value.width());
-        if dense <= sparse { self.dense_code() } else { entries as u32 - 1 }
+    /// Bytes of a posting's columns.
+    #[inline(always)]
+    pub(crate) fn columns_len(self, weights: usize) -> usize {
+        (weights * self.col).min(self.sibling_bits)
     }
 
     /// Bytes of a posting.
     #[inline(always)]
-    pub(crate) fn posting_len(self, code: u32, siblings: usize) -> usize {
-        if code == self.dense_code() {
-            siblings * self.value.width()
-        } else {
-            (code as usize + 1) * (self.col + self.value.width())
-        }
+    pub(crate) fn posting_len(self, weights: usize) -> usize {
+        self.columns_len(weights) + weights * self.value.width()
     }
 
-    /// Bytes of everything before the postings.
-    pub(crate) fn header_len(self, n: usize) -> usize {
-        if self.id == 0 {
-            return self.col;
-        }
-        leb128_len(n) + n * (self.id + self.col) + 4 * n_skips(n)
+    /// Whether a record of `n` postings lists its clusters.
+    #[inline(always)]
+    pub(crate) fn lists_clusters(self, n: usize) -> bool {
+        n <= SHORT || n * self.id <= self.cluster_bits
+    }
+
+    /// Bytes of a record's clusters.
+    #[inline(always)]
+    pub(crate) fn clusters_len(self, n: usize) -> usize {
+        if self.lists_clusters(n) { n * self.id } else { self.cluster_bits }
+    }
+
+    /// Bytes of everything before the postings, which take `postings` bytes.
+    pub(crate) fn header_len(self, n: usize, postings: usize) -> usize {
+        let front = if self.id == 0 { 0 } else { leb128_len(first_number(n, postings)) };
+        front + self.clusters_len(n) + n * self.col + starts_len(n, is_wide(postings))
     }
 }
 
-/// Number of skips of a record of `n` postings.
+/// Whether starts need 4 bytes.
+pub(crate) fn is_wide(postings: usize) -> bool {
+    postings > usize::from(u16::MAX)
+}
+
+/// The number at the front of a record.
+pub(crate) fn first_number(n: usize, postings: usize) -> usize {
+    2 * n + usize::from(is_wide(postings))
+}
+
 #[inline(always)]
-pub(crate) fn n_skips(n: usize) -> usize {
-    n.div_ceil(SKIP).saturating_sub(1)
+fn starts_len(n: usize, wide: bool) -> usize {
+    if n > SHORT { (n - 1) * start_width(wide) } else { 0 }
+}
+
+/// Bytes of the start of a posting.
+#[inline(always)]
+pub(crate) fn start_width(wide: bool) -> usize {
+    if wide { 4 } else { 2 }
 }
 
 fn leb128_len(n: usize) -> usize {
@@ -134,10 +168,13 @@ pub(crate) fn uint(bytes: &[u8], width: usize, at: usize) -> u32 {
 /// A record taken apart. Bytes that are not a record yield wrong numbers or none, never a panic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
+    widths: Widths,
     pub(crate) n: usize,
-    pub(crate) ids: &'a [u8],
-    pub(crate) codes: &'a [u8],
-    pub(crate) skips: &'a [u8],
+    wide: bool,
+    clusters: &'a [u8],
+    codes: &'a [u8],
+    starts: &'a [u8],
+    /// The postings, end to end.
     pub(crate) postings: &'a [u8],
 }
 
@@ -145,55 +182,127 @@ impl<'a> Record<'a> {
     /// `None` when the bytes are too few.
     #[inline(always)]
     pub(crate) fn parse(widths: Widths, bytes: &'a [u8]) -> Option<Self> {
-        let (n, rest) = if widths.id == 0 { (1, bytes) } else { take_leb128(bytes) };
-        let (ids, rest) = rest.split_at_checked(n * widths.id)?;
+        let (first, rest) = if widths.id == 0 { (2, bytes) } else { take_leb128(bytes) };
+        let (n, wide) = (first / 2, first % 2 == 1);
+        let (clusters, rest) = rest.split_at_checked(widths.clusters_len(n))?;
         let (codes, rest) = rest.split_at_checked(n * widths.col)?;
-        let (skips, postings) = rest.split_at_checked(4 * n_skips(n))?;
-        Some(Self { n, ids, codes, skips, postings })
+        let (starts, postings) = rest.split_at_checked(starts_len(n, wide))?;
+        Some(Self { widths, n, wide, clusters, codes, starts, postings })
     }
-}
 
-/// `sums[c] += x · w[c]` over a posting.
-#[inline(always)]
-pub(crate) fn accumulate(widths: Widths, code: u32, posting: &[u8], x: f32, sums: &mut [f32]) {
-    let width = widths.value.width();
-    if code == widths.dense_code() {
-        match widths.value {
-            WeightType::Bf16 => dense::<2>(posting, x, sums, bf16),
-            WeightType::F32 => dense::<4>(posting, x, sums, f32::from_le_bytes),
+    /// Cluster of posting `number`, in a record that lists them.
+    #[inline(always)]
+    pub(crate) fn cluster(&self, number: usize) -> u32 {
+        if self.widths.id == 0 { 0 } else { uint(self.clusters, self.widths.id, number) }
+    }
+
+    /// Number of weights of posting `number`.
+    #[inline(always)]
+    pub(crate) fn n_weights(&self, number: usize) -> usize {
+        uint(self.codes, self.widths.col, number) as usize + 1
+    }
+
+    /// Where posting `number` of a record of more than [`SHORT`] begins.
+    #[inline(always)]
+    pub(crate) fn start(&self, number: usize) -> usize {
+        match number {
+            0 => 0,
+            _ => uint(self.starts, start_width(self.wide), number - 1) as usize,
         }
-        return;
     }
-    let Some((cols, values)) = posting.split_at_checked((code as usize + 1) * widths.col) else { return };
-    debug_assert_eq!(values.len(), (code as usize + 1) * width);
-    match (widths.col, widths.value) {
-        (1, WeightType::Bf16) => sparse::<1, 2>(cols, values, x, sums, bf16),
-        (2, WeightType::Bf16) => sparse::<2, 2>(cols, values, x, sums, bf16),
-        (_, WeightType::Bf16) => sparse::<4, 2>(cols, values, x, sums, bf16),
-        (1, WeightType::F32) => sparse::<1, 4>(cols, values, x, sums, f32::from_le_bytes),
-        (2, WeightType::F32) => sparse::<2, 4>(cols, values, x, sums, f32::from_le_bytes),
-        (_, WeightType::F32) => sparse::<4, 4>(cols, values, x, sums, f32::from_le_bytes),
+
+    /// Number of the posting of `cluster`, in a record of more than [`SHORT`].
+    #[inline(always)]
+    pub(crate) fn find(&self, cluster: u32) -> Option<usize> {
+        if self.widths.lists_clusters(self.n) { self.search(cluster) } else { self.count_bits(cluster) }
+    }
+
+    #[inline(always)]
+    fn search(&self, cluster: u32) -> Option<usize> {
+        let (mut low, mut high) = (0, self.n);
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.cluster(middle) < cluster {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low < self.n && self.cluster(low) == cluster).then_some(low)
+    }
+
+    #[inline(always)]
+    fn count_bits(&self, cluster: u32) -> Option<usize> {
+        let words = self.clusters.as_chunks::<8>().0;
+        let (word, bit) = (cluster as usize / 64, cluster % 64);
+        let last = u64::from_le_bytes(*words.get(word)?);
+        if last >> bit & 1 == 0 {
+            return None;
+        }
+        let before: u32 = words[..word].iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum();
+        Some((before + (last & ((1 << bit) - 1)).count_ones()) as usize)
     }
 }
 
+/// `sums[c] += x · w[c]` over a posting of `weights` weights. `sums` has room for whole vectors of siblings.
 #[inline(always)]
-fn dense<const W: usize>(values: &[u8], x: f32, sums: &mut [f32], decode: impl Fn([u8; W]) -> f32) {
-    for (sum, &value) in sums.iter_mut().zip(values.as_chunks::<W>().0) {
-        *sum += x * decode(value);
+pub(crate) fn accumulate<S: Simd>(
+    simd: S,
+    widths: Widths,
+    weights: usize,
+    posting: &[u8],
+    x: f32,
+    sums: &mut [f32],
+) {
+    let Some((columns, values)) = posting.split_at_checked(widths.columns_len(weights)) else { return };
+    if !widths.lists_columns(weights) {
+        return match widths.value {
+            WeightType::Bf16 => each_vector::<2>(columns, values, sums, |bits, values, sums| {
+                simd.add_expanded_bf16(x, bits, values, sums);
+            }),
+            WeightType::F32 => each_vector::<4>(columns, values, sums, |bits, values, sums| {
+                simd.add_expanded_f32(x, bits, values, sums);
+            }),
+        };
+    }
+    match (widths.col, widths.value) {
+        (1, WeightType::Bf16) => sparse::<1, 2>(columns, values, x, sums, bf16),
+        (2, WeightType::Bf16) => sparse::<2, 2>(columns, values, x, sums, bf16),
+        (_, WeightType::Bf16) => sparse::<4, 2>(columns, values, x, sums, bf16),
+        (1, WeightType::F32) => sparse::<1, 4>(columns, values, x, sums, f32::from_le_bytes),
+        (2, WeightType::F32) => sparse::<2, 4>(columns, values, x, sums, f32::from_le_bytes),
+        (_, WeightType::F32) => sparse::<4, 4>(columns, values, x, sums, f32::from_le_bytes),
+    }
+}
+
+/// Hands each vector of siblings its bits and its values.
+#[inline(always)]
+fn each_vector<const W: usize>(
+    columns: &[u8],
+    values: &[u8],
+    sums: &mut [f32],
+    add: impl Fn(u16, &[[u8; W]], &mut [f32; LANES]),
+) {
+    let mut values = values.as_chunks::<W>().0;
+    for (bits, sums) in columns.as_chunks::<2>().0.iter().zip(sums.as_chunks_mut::<LANES>().0) {
+        let bits = u16::from_le_bytes(*bits);
+        let Some((these, rest)) = values.split_at_checked(bits.count_ones() as usize) else { return };
+        add(bits, these, sums);
+        values = rest;
     }
 }
 
 #[inline(always)]
 fn sparse<const C: usize, const W: usize>(
-    cols: &[u8],
+    columns: &[u8],
     values: &[u8],
     x: f32,
     sums: &mut [f32],
     decode: impl Fn([u8; W]) -> f32,
 ) {
-    for (col, &value) in cols.as_chunks::<C>().0.iter().zip(values.as_chunks::<W>().0) {
-        let col = col.iter().rev().fold(0usize, |number, &byte| number << 8 | usize::from(byte));
-        if let Some(sum) = sums.get_mut(col) {
+    for (column, &value) in columns.as_chunks::<C>().0.iter().zip(values.as_chunks::<W>().0) {
+        let column = column.iter().rev().fold(0usize, |number, &byte| number << 8 | usize::from(byte));
+        if let Some(sum) = sums.get_mut(column) {
             *sum += x * decode(value);
         }
     }
@@ -239,13 +348,13 @@ mod tests {
     #[test]
     fn the_shorter_form_is_chosen() {
         let widths = Widths::new(300, 100, WeightType::Bf16);
-        assert_eq!((widths.id, widths.col, widths.dense_code()), (2, 1, 255));
-        assert_eq!(widths.code(66, 100), 65);
-        assert_eq!(widths.code(67, 100), 255);
-        assert_eq!(widths.posting_len(65, 100), 198);
-        assert_eq!(widths.posting_len(255, 100), 200);
-        // All of 256 siblings cannot be counted in a byte less one, and need not be.
-        assert_eq!(Widths::new(1, 256, WeightType::F32).code(256, 256), 255);
+        assert_eq!((widths.id, widths.col), (2, 1));
+        assert!(widths.lists_columns(14) && !widths.lists_columns(15));
+        assert_eq!((widths.posting_len(14), widths.posting_len(100)), (42, 214));
+        assert!(widths.lists_clusters(20) && !widths.lists_clusters(21));
+        // The number of all 256 siblings fits a byte, as it is stored less one.
+        assert_eq!(Widths::new(1, 256, WeightType::F32).col, 1);
+        assert!(Widths::new(5000, 4, WeightType::F32).lists_clusters(5000));
     }
 
     #[test]
@@ -253,8 +362,16 @@ mod tests {
         let widths = Widths::new(300, 100, WeightType::Bf16);
         assert!(Record::parse(widths, &[0xff; 3]).is_none_or(|record| record.n == 0));
         assert!(Record::parse(widths, &[200, 1, 0]).is_none());
-        let mut sums = [0.0; 2];
-        accumulate(widths, 3, &[9, 9, 9, 9, 0, 0], 1.0, &mut sums);
-        assert_eq!(sums, [0.0; 2]);
+        struct Foreign(Widths);
+        impl xmc_sparse::kernels::WithSimd for Foreign {
+            type Output = [f32; 2];
+            fn run<S: Simd>(self, simd: S) -> [f32; 2] {
+                let mut sums = [0.0; 2];
+                accumulate(simd, self.0, 2, &[9, 9, 9, 9, 0, 0], 1.0, &mut sums);
+                accumulate(simd, self.0, 90, &[9; 40], 1.0, &mut sums);
+                sums
+            }
+        }
+        assert_eq!(xmc_sparse::kernels::dispatch(Foreign(widths)), [0.0; 2]);
     }
 }

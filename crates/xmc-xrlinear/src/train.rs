@@ -50,8 +50,10 @@ impl CheckedXrLinearParams {
     ) -> Result<TrainReport, XrLinearError> {
         check_inputs(x, y, weights, tree)?;
         let nodes = NodeRows::of_tree(tree, y);
-        let training = Training { params: self, x, weights, tree, nodes: &nodes, idle: Mutex::default() };
         let info = ModelInfo::new(x, tree, self.weights);
+        let widths = tree.layers().iter().map(|layer| info.widths(layer)).collect();
+        let idle = Mutex::default();
+        let training = Training { params: self, x, weights, tree, nodes: &nodes, widths, idle };
         info.write(tree, writer, prefix)?;
         let mut report = TrainReport::default();
         progress.begin("weights", Some(training.total_work()), "instances");
@@ -61,7 +63,7 @@ impl CheckedXrLinearParams {
         for (number, layer) in tree.layers().iter().enumerate().rev() {
             let of_layer = chunks.split_off(chunks.len() - layer.n_parents());
             let prefix = format!("{prefix}/layer{number}");
-            write_layer(writer, &prefix, layer, info.widths(layer), x.n_sparse(), &of_layer)?;
+            write_layer(writer, &prefix, info.widths(layer), x.n_sparse(), &of_layer)?;
             progress.advance(1);
         }
         progress.end();
@@ -99,6 +101,8 @@ struct Training<'a> {
     weights: Option<&'a [f32]>,
     tree: &'a LabelTree,
     nodes: &'a [NodeRows],
+    /// Of each layer: to find the largest cluster takes a look at all of them.
+    widths: Vec<Widths>,
     /// Solvers that no thread is using.
     idle: Mutex<Vec<LaneSolver>>,
 }
@@ -176,8 +180,7 @@ impl Training<'_> {
                 self.solve_group(&compact, &Targets::new(rows.len(), &positives), seed)
             })
             .unzip();
-        let widths = Widths::new(layer.n_parents(), layer.max_siblings(), self.params.weights);
-        (Chunk::new(widths, &compact, &solved), reports)
+        (Chunk::new(self.widths[number], &compact, &solved), reports)
     }
 
     fn solve_group(&self, rows: &CompactRows, targets: &Targets, seed: u64) -> (GroupWeights, SolveReport) {

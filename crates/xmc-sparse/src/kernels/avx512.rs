@@ -1,6 +1,6 @@
 //! Sixteen lanes in one AVX-512 register.
 
-use super::{Lanes, Simd, WithSimd};
+use super::{LANES, Lanes, Simd, WithSimd};
 use std::arch::x86_64::*;
 
 /// Proof that AVX-512F (and AVX2, FMA, F16C beside it) can run. Only [`Avx512::detect`] makes one.
@@ -89,5 +89,44 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V {
         unsafe { _mm512_mask_blend_ps(mask, b, a) }
+    }
+    #[inline(always)]
+    fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
+        let present = present(values.len());
+        // SAFETY: the masked load touches the first `values.len()` (at most 16) values only; `sums` is 16 long.
+        unsafe {
+            let halves = _mm256_maskz_loadu_epi16(present, values.as_ptr().cast());
+            let packed = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
+            add_expanded(x, bits, packed, sums);
+        }
+    }
+    #[inline(always)]
+    fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
+        let present = present(values.len());
+        // SAFETY: as above.
+        unsafe {
+            let packed = _mm512_maskz_loadu_ps(present, values.as_ptr().cast());
+            add_expanded(x, bits, packed, sums);
+        }
+    }
+}
+
+/// The mask of the first `n` lanes, all for more than 16.
+#[inline(always)]
+fn present(n: usize) -> u16 {
+    (1u32 << n.min(LANES)).wrapping_sub(1) as u16
+}
+
+/// `sums += x · packed`, the lanes of `packed` spread over the set bits.
+///
+/// # Safety
+/// AVX-512F must be there.
+#[inline(always)]
+unsafe fn add_expanded(x: f32, bits: u16, packed: __m512, sums: &mut [f32; LANES]) {
+    // SAFETY: the caller has AVX-512F; `sums` is 16 long.
+    unsafe {
+        let spread = _mm512_maskz_expand_ps(bits, packed);
+        let before = _mm512_loadu_ps(sums.as_ptr());
+        _mm512_storeu_ps(sums.as_mut_ptr(), _mm512_fmadd_ps(_mm512_set1_ps(x), spread, before));
     }
 }

@@ -70,10 +70,31 @@ pub trait Simd: Copy {
     /// `a` where the mask is set, else `b`.
     fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V;
 
+    /// `sums[l] += x · w` for each set bit `l` of `bits`, lowest first, with the next of `values`: the upper
+    /// halves of `f32`s, little endian, as many as there are bits.
+    #[inline(always)]
+    fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
+        let decode = |value: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*value)) << 16);
+        add_each_bit(x, bits, values.iter().map(decode), sums);
+    }
+    /// The same with `f32` values.
+    #[inline(always)]
+    fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
+        add_each_bit(x, bits, values.iter().map(|value| f32::from_le_bytes(*value)), sums);
+    }
+
     /// Asks for the cache line of `slice[index]`; any index is allowed.
     #[inline(always)]
     fn prefetch<T>(self, slice: &[T], index: usize) {
         prefetch(slice, index);
+    }
+}
+
+#[inline(always)]
+fn add_each_bit(x: f32, mut bits: u16, values: impl Iterator<Item = f32>, sums: &mut [f32; LANES]) {
+    for value in values {
+        sums[bits.trailing_zeros() as usize % LANES] += x * value;
+        bits &= bits.wrapping_sub(1);
     }
 }
 
@@ -208,6 +229,39 @@ mod tests {
                 assert_eq!(dispatch_on(isa, work()), expected, "{isa:?}");
             }
             assert_eq!(dispatch(work()), expected);
+        }
+    }
+
+    struct Expand(f32, u16, Vec<u16>);
+
+    impl WithSimd for Expand {
+        type Output = ([f32; LANES], [f32; LANES]);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let bf16: Vec<[u8; 2]> = self.2.iter().map(|half| half.to_le_bytes()).collect();
+            let full: Vec<[u8; 4]> =
+                self.2.iter().map(|&half| (u32::from(half) << 16).to_le_bytes()).collect();
+            let (mut a, mut b) = ([1.0; LANES], [1.0; LANES]);
+            simd.add_expanded_bf16(self.0, self.1, &bf16, &mut a);
+            simd.add_expanded_f32(self.0, self.1, &full, &mut b);
+            (a, b)
+        }
+    }
+
+    #[test]
+    fn packed_values_go_to_the_set_bits() {
+        for bits in [0u16, 1, 0x8000, 0x00ff, 0xffff, 0xa5a5, 0x7001] {
+            // 1.0, 1.5, 2.0 … are exact in sixteen bits, and so are their multiples of 2.
+            let halves: Vec<u16> =
+                (0..bits.count_ones()).map(|n| ((1.0 + n as f32 / 2.0).to_bits() >> 16) as u16).collect();
+            let mut expected = [1.0f32; LANES];
+            let set = (0..LANES).filter(|lane| bits >> lane & 1 == 1);
+            set.enumerate().for_each(|(n, lane)| expected[lane] += 2.0 * (1.0 + n as f32 / 2.0));
+            for isa in Isa::available() {
+                let found = dispatch_on(isa, Expand(2.0, bits, halves.clone()));
+                assert_eq!(found, (expected, expected), "{isa:?} {bits:x}");
+            }
         }
     }
 
