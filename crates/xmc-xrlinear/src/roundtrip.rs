@@ -1,0 +1,226 @@
+//! What was trained is what is read: chunks laid out as records and scored, against a plain map.
+//!
+//! The layout has several forms: one cluster or many, narrow and wide numbers, columns and clusters as lists or as
+//! bits, records that are read along and records that are searched. Random layers go through all of them.
+
+use crate::assemble::write_layer;
+use crate::chunk::Chunk;
+use crate::layer::{LayerScratch, LayerWeights};
+use crate::record::{Widths, to_bf16};
+use crate::{WeightType, XrLinearError};
+use proptest::prelude::*;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::collections::BTreeMap;
+use xmc_linear::{CompactRows, Compactor, GroupWeights, LANES};
+use xmc_sparse::{Csr, Features, Row, Scored, SparseRow};
+use xmc_store::ModelWriter;
+use xmc_tree::TreeLayer;
+
+/// Weights by cluster and feature: pairs of a child's place and its weight.
+type Plain = BTreeMap<(usize, u32), Vec<(usize, f32)>>;
+
+/// A random layer, plain.
+struct Sample {
+    layer: TreeLayer,
+    weights: Plain,
+    bias: Vec<f32>,
+    n_features: usize,
+    widths: Widths,
+}
+
+impl Sample {
+    /// `n_clusters` clusters of up to `max_siblings` children.
+    fn random(
+        n_clusters: usize,
+        max_siblings: usize,
+        n_features: usize,
+        kind: WeightType,
+        seed: u64,
+    ) -> Self {
+        let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut next = 0u32;
+        let lists: Vec<Vec<u32>> = (0..n_clusters)
+            .map(|cluster| {
+                // The first cluster is the largest, so that the widths are those asked for.
+                let size = if cluster == 0 { max_siblings } else { rng.gen_range(1..=max_siblings) };
+                next += size as u32;
+                (next - size as u32..next).collect()
+            })
+            .collect();
+        let layer = TreeLayer::from_lists(lists, next as usize).unwrap();
+        let mut weights = Plain::new();
+        for feature in 0..n_features as u32 {
+            // From features that no cluster has to features that all have, with few or all children.
+            let (spread, fill) = (rng.gen_range(0.0..1.0f64).powi(2), rng.gen_range(0.0..1.0));
+            for cluster in
+                (0..n_clusters).filter(|cluster| feature % 5 == 0 || (feature + *cluster as u32) % 3 != 0)
+            {
+                if feature % 5 != 0 && !rng.gen_bool(spread) {
+                    continue;
+                }
+                let entries: Vec<(usize, f32)> = (0..layer.slots(cluster).len())
+                    .filter_map(|place| {
+                        rng.gen_bool(fill).then(|| (place, rounded(kind, rng.gen_range(-2.0..2.0))))
+                    })
+                    .collect();
+                if !entries.is_empty() {
+                    weights.insert((cluster, feature), entries);
+                }
+            }
+        }
+        let bias = (0..layer.n_slots()).map(|_| rng.gen_range(-1.0..1.0)).collect();
+        let widths = Widths::new(n_clusters, max_siblings, kind);
+        Self { layer, weights, bias, n_features, widths }
+    }
+
+    /// The chunk that training would have made of one cluster.
+    fn chunk(&self, cluster: usize, rng: &mut impl Rng) -> Chunk {
+        let of_cluster = self.weights.range((cluster, 0)..(cluster + 1, 0));
+        let mut features: Vec<u32> = of_cluster.clone().map(|((_, feature), _)| *feature).collect();
+        features.shuffle(rng);
+        let rows = compact(self.n_features, &features);
+        let slots = self.layer.slots(cluster);
+        let mut groups: Vec<GroupWeights> = self.bias[slots]
+            .chunks(LANES)
+            .map(|bias| GroupWeights { bias: bias.to_vec(), ..GroupWeights::default() })
+            .collect();
+        for number in 0..features.len() as u32 {
+            let entries = &self.weights[&(cluster, rows.original_feature(number))];
+            for entries in entries.chunk_by(|a, b| a.0 / LANES == b.0 / LANES) {
+                let group = &mut groups[entries[0].0 / LANES];
+                group.features.push(number);
+                group.lanes.push(entries.iter().fold(0, |mask, (place, _)| mask | 1 << (place % LANES)));
+                group.values.extend(entries.iter().map(|(_, value)| value));
+            }
+        }
+        Chunk::new(self.widths, &rows, &groups)
+    }
+
+    fn store(&self, rng: &mut impl Rng) -> Result<LayerWeights, XrLinearError> {
+        let chunks: Vec<Chunk> =
+            (0..self.layer.n_parents()).map(|cluster| self.chunk(cluster, rng)).collect();
+        let writer = ModelWriter::in_memory();
+        write_layer(&writer, "layer", self.widths, self.n_features, &chunks)?;
+        let container = writer.commit(&())?;
+        LayerWeights::open(&container, "layer", 0, &self.layer, self.widths, (self.n_features, 0))
+    }
+
+    /// The margins of the children of `beam`, summed feature by feature.
+    fn margins(&self, row: SparseRow<'_>, beam: &[Scored]) -> Vec<f32> {
+        let mut margins = Vec::new();
+        for parent in beam {
+            let cluster = parent.id as usize;
+            let mut sums = self.bias[self.layer.slots(cluster)].to_vec();
+            for (feature, x) in row.iter() {
+                for &(place, weight) in self.weights.get(&(cluster, feature)).map_or(&[][..], Vec::as_slice) {
+                    sums[place] += x * weight;
+                }
+            }
+            margins.extend(sums);
+        }
+        margins
+    }
+}
+
+fn rounded(kind: WeightType, value: f32) -> f32 {
+    match kind {
+        WeightType::Bf16 => f32::from_bits(u32::from(to_bf16(value)) << 16),
+        WeightType::F32 => value,
+    }
+}
+
+/// Rows that number `features` in a random order: an instance for each feature, twice.
+fn compact(n_features: usize, features: &[u32]) -> CompactRows {
+    let rows = features.iter().chain(features).map(|&feature| [(feature, 1.0)]);
+    let x = Features::from_sparse(Csr::from_rows(n_features, rows).unwrap());
+    let all: Vec<u32> = (0..2 * features.len() as u32).collect();
+    Compactor::new(n_features).compact(&x, &all, None, 1.0)
+}
+
+/// Scores random instances with beams of every width.
+fn assert_read_back(sample: &Sample, seed: u64) {
+    let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed);
+    let stored = sample.store(rng).unwrap();
+    let n_clusters = sample.layer.n_parents();
+    let (mut scratch, mut margins) = (LayerScratch::default(), Vec::new());
+    for width in [1, 2, 10, n_clusters / 3, n_clusters] {
+        let mut beam: Vec<Scored> = (0..n_clusters as u32).map(|id| Scored { id, score: 0.0 }).collect();
+        beam.shuffle(rng);
+        beam.truncate(width.max(1));
+        // Two features beyond the last one, too.
+        let indices: Vec<u32> = (0..sample.n_features as u32 + 2).filter(|_| rng.gen_bool(0.7)).collect();
+        let values: Vec<f32> = indices.iter().map(|_| rng.gen_range(-1.0..1.0)).collect();
+        let sparse = SparseRow { indices: &indices, values: &values };
+        margins.clear();
+        stored.score(&sample.layer, Row { sparse, dense: &[] }, &beam, &mut scratch, &mut margins);
+        assert_same(&margins, &sample.margins(sparse, &beam));
+    }
+}
+
+/// Sums of the same products: only the rounding of fused operations may differ.
+fn assert_same(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() < 1e-4, "margin {at}: {found} {expected}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_was_trained_is_what_is_read(
+        n_clusters in prop_oneof![Just(1usize), 2usize..20, 60usize..140, 250usize..300],
+        max_siblings in prop_oneof![1usize..40, 250usize..300],
+        n_features in 1usize..50,
+        full in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let kind = if full { WeightType::F32 } else { WeightType::Bf16 };
+        // Many clusters or many siblings, so that a case stays small.
+        let max_siblings = if n_clusters > 20 { max_siblings.min(12) } else { max_siblings };
+        assert_read_back(&Sample::random(n_clusters, max_siblings, n_features, kind, seed), seed);
+    }
+}
+
+#[test]
+fn numbers_of_four_bytes_are_read_back() {
+    // More than 65,536 clusters, and more than 65,536 siblings.
+    assert_read_back(&Sample::random(66_000, 2, 3, WeightType::Bf16, 1), 2);
+    assert_read_back(&Sample::random(1, 66_000, 3, WeightType::Bf16, 3), 4);
+}
+
+#[test]
+fn records_longer_than_a_length_can_say_are_read_back() {
+    // 300 clusters of 200 weights on average: the records of frequent features take more than 64 KiB.
+    let sample = Sample::random(300, 400, 20, WeightType::F32, 5);
+    let longest = (0..20u32).map(|feature| {
+        let postings = sample.weights.iter().filter(|((_, of), _)| *of == feature);
+        postings.map(|(_, entries)| 4 * entries.len()).sum::<usize>()
+    });
+    assert!(longest.max().unwrap() > usize::from(u16::MAX));
+    assert_read_back(&sample, 6);
+}
+
+#[test]
+fn the_record_that_the_format_page_shows_is_what_is_written() {
+    let lists = (0..300u32).map(|parent| parent * 100..(parent + 1) * 100);
+    let layer = TreeLayer::from_lists(lists, 30_000).unwrap();
+    let mut weights = Plain::new();
+    weights.insert((5, 7), vec![(2, 1.0)]);
+    weights.insert((258, 7), vec![(0, -0.5), (9, 0.25)]);
+    let widths = Widths::new(300, 100, WeightType::Bf16);
+    let sample = Sample { layer, weights, bias: vec![0.0; 30_000], n_features: 8, widths };
+    let rng = &mut Xoshiro256PlusPlus::seed_from_u64(0);
+    let chunks: Vec<Chunk> = (0..300).map(|cluster| sample.chunk(cluster, rng)).collect();
+    let writer = ModelWriter::in_memory();
+    write_layer(&writer, "layer", sample.widths, 8, &chunks).unwrap();
+    let container = writer.commit(&()).unwrap();
+    let mut page = vec![4, 5, 0, 2, 1, 0, 1, 2, 0x80, 0x3f];
+    page.extend([0, 9, 0x00, 0xbf, 0x80, 0x3e]);
+    assert_eq!(&container.array::<u8>("layer/records").unwrap()[..], page);
+    assert_eq!(&container.array::<u16>("layer/lengths").unwrap()[..], [0, 0, 0, 0, 0, 0, 0, 16]);
+    assert_eq!(&container.array::<u64>("layer/blocks").unwrap()[..], [0]);
+}
