@@ -1,0 +1,68 @@
+//! `xmc predict`.
+
+use super::{ReadArgs, SearchArgs, at_least_one};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  xmc predict --model subjects titles.txt                     a text a line in, JSON Lines out
+  echo 'Growing roses' | xmc predict --model subjects --top-k 3 -
+  xmc predict --model subjects new.jsonl --output labels.tsv
+  xmc predict --model m X.npz --output scores.npz             matrices in and out, for SciPy
+
+Output:
+  jsonl  {\"id\": \"7\", \"labels\": [{\"label\": \"roses\", \"key\": \"p123\", \"score\": 0.93}, …]}
+         for each record; 'id' where it has one, 'key' where it differs from the label's name
+  tsv    a line for each label: record (id, or its number from 0), rank, key, label, score
+  npz    the records x labels matrix of scores (CSR), held in memory until the end;
+         needs --output
+
+Standard input is read as it comes: a line that is typed is answered at once, and memory stays
+bounded. An output file appears under its name when it is complete.";
+
+/// Predict the labels of new data
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct PredictArgs {
+    /// The model directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// The data, '-' for standard input
+    #[arg(value_name = "FILE", required_unless_present = "input")]
+    pub(crate) file: Option<PathBuf>,
+    /// The data, as an option
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) input: Option<PathBuf>,
+    /// Dense features beside the data (numpy.save), one row for each record
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dense: Option<PathBuf>,
+    /// Write here instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Form of the output [default: told by the name of the output file, else jsonl]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub(crate) output_format: Option<OutputFormat>,
+    /// At the end, print counts and times as one JSON object: on standard output with --output, else on
+    /// standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Labels for each record [default: the model's]
+    #[arg(long, short = 'k', value_name = "N", value_parser = at_least_one, help_heading = "Search")]
+    pub(crate) top_k: Option<usize>,
+    #[command(flatten)]
+    pub(crate) search: SearchArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadArgs,
+}
+
+/// Form of predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// JSON Lines with names and scores
+    Jsonl,
+    /// A table with a line for each label
+    Tsv,
+    /// A matrix of scores for SciPy
+    Npz,
+}

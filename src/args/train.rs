@@ -1,0 +1,69 @@
+//! `xmc train`.
+
+use super::{LabelArgs, ParamArgs, ReadArgs};
+use clap::Args;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  xmc train --train titles.tsv.gz --model subjects
+  xmc train --train train.tsv --valid valid.tsv --labels labels.tsv --model subjects --json
+  xmc train --train items.csv --text-column title,brand --label-column tags --model items
+  xmc train --train titles.tsv --model m --vectorizer words:1-2 --vectorizer char_wb:3-5,min-df=5
+  xmc train --train X.npz --train-labels Y.npz --tree C0.npz,C1.npz --weights f32 --model m
+
+Hyper-parameters come from the command line, then from --params, then from the defaults. A file
+for --params is what --print-params prints. The defaults of tree, solver and search are PECOS's,
+but for --kmeans-tolerance (PECOS: 0) and --weights (PECOS: f32).
+
+The model directory is written whole or not at all: until the end, a model that was there stays
+as it is. The same data, options and seed give the same model at any number of threads (with
+--no-timestamps, to the byte).";
+
+/// Train a model on labelled data
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TrainArgs {
+    /// Training data, '-' for standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "print_params")]
+    pub(crate) train: Option<PathBuf>,
+    /// Its labels, when they are in a second file (XC, .npz, .npy)
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) train_labels: Option<PathBuf>,
+    /// Dense features beside the training data (numpy.save), one row for each record
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) dense: Option<PathBuf>,
+    /// Validation data: the model keeps its scores on them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) valid: Option<PathBuf>,
+    /// Labels of the validation data, when they are in a second file
+    #[arg(long, value_name = "FILE", requires = "valid")]
+    pub(crate) valid_labels: Option<PathBuf>,
+    /// Dense features beside the validation data
+    #[arg(long, value_name = "FILE", requires = "valid")]
+    pub(crate) valid_dense: Option<PathBuf>,
+    /// The model directory, to be made or replaced
+    #[arg(long, value_name = "DIR", required_unless_present = "print_params")]
+    pub(crate) model: Option<PathBuf>,
+    /// A label tree to use, from the root down: PECOS's cluster matrices (.npz)
+    #[arg(long, value_name = "FILE,FILE…", value_delimiter = ',')]
+    pub(crate) tree: Vec<PathBuf>,
+    /// Hyper-parameters (TOML); options on the command line go before it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Option<PathBuf>,
+    /// Print the hyper-parameters that would be used, as TOML, and end
+    #[arg(long)]
+    pub(crate) print_params: bool,
+    /// Leave times out of the model, so that the same input gives the same bytes
+    #[arg(long)]
+    pub(crate) no_timestamps: bool,
+    /// At the end, print sizes, times and scores as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) labels: LabelArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadArgs,
+    #[command(flatten)]
+    pub(crate) hyper: ParamArgs,
+}

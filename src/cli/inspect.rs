@@ -1,0 +1,162 @@
+//! `xmc inspect`: what a model is, whether it is whole, what its tree looks like.
+
+use super::{open_model, train::in_order};
+use crate::args::InspectArgs;
+use crate::console::{Console, count, print};
+use anyhow::{Context, Result};
+use indicatif::DecimalBytes;
+use serde::Serialize;
+use std::fmt::Write;
+use xmc::{Container, Meta, Model};
+use xmc_store::SectionEntry;
+
+/// Runs the command.
+pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<()> {
+    // Checking and listing need no more than the container: they work on a model that is damaged inside.
+    if args.verify {
+        return verify(args, console);
+    }
+    if args.sections {
+        return sections(args);
+    }
+    let model = open_model(&args.model)?;
+    match (args.tree, args.params) {
+        (true, _) => tree(args, &model),
+        (_, true) => params(args, &model),
+        _ => overview(args, &model),
+    }
+}
+
+fn open(args: &InspectArgs) -> Result<Container> {
+    Container::open(&args.model).context("cannot open the model")
+}
+
+fn verify(args: &InspectArgs, console: &Console) -> Result<()> {
+    let report = open(args)?.verify(console.progress()).context("the model is damaged")?;
+    match args.json {
+        true => print(serde_json::json!({"sections": report.sections, "bytes": report.bytes, "whole": true})),
+        false => {
+            let (sections, bytes) = (count(report.sections, "section"), DecimalBytes(report.bytes));
+            print(format_args!("{}: whole ({sections}, {bytes})", args.model.display()))
+        }
+    }
+}
+
+fn sections(args: &InspectArgs) -> Result<()> {
+    let container = open(args)?;
+    let sections = &container.manifest().sections;
+    if args.json {
+        return print(serde_json::to_string(sections)?);
+    }
+    let width = sections.iter().map(|section| section.name.len()).max().unwrap_or(0);
+    let line = |s: &SectionEntry| {
+        let SectionEntry { name, dtype, len, bytes, xxh3, .. } = s;
+        format!("{name:<width$}  {:<6}  {len:>12}  {bytes:>12}  {xxh3:016x}", dtype.to_string())
+    };
+    let header =
+        format!("{:<width$}  {:<6}  {:>12}  {:>12}  {}", "section", "type", "elements", "bytes", "xxh3");
+    let lines: Vec<String> = std::iter::once(header).chain(sections.iter().map(line)).collect();
+    print(lines.join("\n"))
+}
+
+fn tree(args: &InspectArgs, model: &Model) -> Result<()> {
+    let outline = model.tree().outline(|label| model.label_name(label));
+    let outline = outline.max_depth(args.depth.unwrap_or(usize::MAX));
+    let outline = outline.max_children(args.children.unwrap_or(usize::MAX));
+    match args.json {
+        true => print(serde_json::to_string(&outline)?),
+        false => print(outline.to_string().trim_end()),
+    }
+}
+
+fn params(args: &InspectArgs, model: &Model) -> Result<()> {
+    let params = &model.meta().params;
+    match args.json {
+        true => print(serde_json::to_string(params)?),
+        false => print(toml::to_string(params)?.trim_end()),
+    }
+}
+
+fn overview(args: &InspectArgs, model: &Model) -> Result<()> {
+    match args.json {
+        true => print(serde_json::to_string(&Overview::new(model))?),
+        false => print(describe(&args.model.display().to_string(), model)?.trim_end()),
+    }
+}
+
+/// The model in figures.
+#[derive(Serialize)]
+struct Overview<'a> {
+    format_version: u32,
+    model_bytes: u64,
+    /// Clusters of each level; labels on the last one.
+    tree: Vec<usize>,
+    #[serde(flatten)]
+    meta: &'a Meta,
+}
+
+impl<'a> Overview<'a> {
+    fn new(model: &'a Model) -> Self {
+        let manifest = model.container().manifest();
+        Self {
+            format_version: manifest.version,
+            model_bytes: manifest.total_bytes(),
+            tree: model.tree().layers().iter().map(xmc_tree::TreeLayer::n_children).collect(),
+            meta: model.meta(),
+        }
+    }
+}
+
+fn describe(dir: &str, model: &Model) -> Result<String, std::fmt::Error> {
+    let Overview { format_version, model_bytes, tree, meta } = Overview::new(model);
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| writeln!(text, "{name:<10} {value}");
+    line("model", dir.to_owned())?;
+    line("made by", format!("xmc {}, format version {format_version}", meta.xmc_version))?;
+    if let Some(time) = &meta.trained_at {
+        line("trained", time.clone())?;
+    }
+    line("takes", if meta.takes_text { "text".into() } else { "features".into() })?;
+    line(
+        "size",
+        format!(
+            "{} in {}",
+            DecimalBytes(model_bytes),
+            count(model.container().manifest().sections.len(), "section")
+        ),
+    )?;
+    line("records", indicatif::HumanCount(meta.n_samples).to_string())?;
+    line("labels", indicatif::HumanCount(meta.n_labels).to_string())?;
+    line("features", features(meta))?;
+    line("weights", format!("{}, {}", indicatif::HumanCount(meta.n_weights), weight_type(meta)))?;
+    let levels: Vec<String> = tree.iter().map(|&n| indicatif::HumanCount(n as u64).to_string()).collect();
+    line("tree", format!("{}: {}", count(tree.len(), "level"), levels.join(" → ")))?;
+    let search = meta.params.search;
+    line("search", format!("beam {}, top {}, {}", search.beam_size, search.top_k, search.post_processor))?;
+    for source in &meta.sources {
+        line(
+            &source.role,
+            format!("{} ({}, xxh3 {})", source.path, DecimalBytes(source.bytes), source.xxh3),
+        )?;
+    }
+    if !meta.stages.is_empty() {
+        line("times", in_order(&meta.stages))?;
+    }
+    if let Some(valid) = &meta.valid {
+        write!(text, "\nOn the validation data:\n{valid}")?;
+    }
+    Ok(text)
+}
+
+fn features(meta: &Meta) -> String {
+    let sparse = indicatif::HumanCount(meta.n_features);
+    match meta.n_dense {
+        0 => sparse.to_string(),
+        dense => format!("{sparse} sparse, {} dense", indicatif::HumanCount(dense)),
+    }
+}
+
+fn weight_type(meta: &Meta) -> String {
+    let name = serde_json::to_value(meta.params.linear.weights).unwrap_or_default();
+    name.as_str().unwrap_or_default().to_owned()
+}

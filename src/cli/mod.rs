@@ -1,0 +1,29 @@
+//! The commands: what was typed is resolved, then the work is done.
+
+mod eval;
+mod inspect;
+mod predict;
+mod train;
+
+use crate::args::{Args, Verb};
+use crate::console::Console;
+use crate::interrupt;
+use anyhow::{Context, Result};
+use std::path::Path;
+use xmc::Model;
+
+/// Does what was asked for.
+pub(crate) fn run(args: Args) -> Result<()> {
+    interrupt::listen()?;
+    let console = |machine| Console::new(&args.common, machine);
+    match args.verb {
+        Verb::Train(verb) => train::run(&verb, &console(verb.json)?),
+        Verb::Predict(verb) => predict::run(&verb, &console(verb.json)?),
+        Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),
+        Verb::Inspect(verb) => inspect::run(&verb, &console(verb.json)?),
+    }
+}
+
+fn open_model(dir: &Path) -> Result<Model> {
+    Model::open(dir).context("cannot open the model")
+}

@@ -1,0 +1,232 @@
+//! `xmc train`: data and hyper-parameters to a model directory.
+
+use crate::args::TrainArgs;
+use crate::console::{Console, count, print, seconds};
+use crate::failure::usage;
+use crate::provenance;
+use anyhow::{Context, Result};
+use indicatif::DecimalBytes;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use xmc::{DataSource, Dataset, LabelBy, LabelSource, LabelTree, Model, ReadOptions, Scores, TrainParams};
+use xmc::{Trainer, UnknownLabels, read_dataset};
+use xmc_data::{Columns, read_npz};
+
+/// Runs the command.
+pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<()> {
+    let params = resolve_params(args)?;
+    if args.print_params {
+        return print(toml::to_string(&params).context("writing the hyper-parameters")?.trim_end());
+    }
+    let job = Job::resolve(args, params)?;
+    let report = job.run(console)?;
+    match args.json {
+        true => print(serde_json::to_string(&report)?),
+        false => print(report.summary()),
+    }
+}
+
+/// Command line over file over defaults.
+fn resolve_params(args: &TrainArgs) -> Result<TrainParams> {
+    let mut params = match &args.params {
+        None => TrainParams::default(),
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            toml::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display()).trim_end()))?
+        }
+    };
+    args.hyper.apply(&mut params);
+    params.check().map_err(usage)?;
+    Ok(params)
+}
+
+/// A file of records and how to read it.
+struct Input {
+    role: &'static str,
+    path: PathBuf,
+    options: ReadOptions,
+}
+
+impl Input {
+    fn read(&self, console: &Console) -> Result<Dataset> {
+        let progress = console.progress();
+        progress.begin(&format!("read {}", self.role), None, "records");
+        let dataset = read_dataset(&self.path, &self.options);
+        progress.end();
+        let dataset = dataset?;
+        console.note_skipped(&self.path, &dataset.skipped);
+        Ok(dataset)
+    }
+
+    /// The files behind it, each in its role.
+    fn files(&self) -> impl Iterator<Item = (String, &Path)> {
+        let second = |name: &str, path: Option<&'_ PathBuf>| path.map(|_| format!("{}-{name}", self.role));
+        let labels =
+            second("labels", self.options.label_path.as_ref()).zip(self.options.label_path.as_deref());
+        let dense = second("dense", self.options.dense.as_ref()).zip(self.options.dense.as_deref());
+        let map = match &self.options.labels {
+            LabelSource::File(path) => Some(("labels".to_owned(), path.as_path())),
+            _ => None,
+        };
+        [Some((self.role.to_owned(), self.path.as_path())), labels, dense, map].into_iter().flatten()
+    }
+}
+
+/// All that a training needs.
+struct Job {
+    params: TrainParams,
+    train: Input,
+    valid: Option<Input>,
+    tree: Vec<PathBuf>,
+    model: PathBuf,
+    timestamps: bool,
+}
+
+impl Job {
+    fn resolve(args: &TrainArgs, params: TrainParams) -> Result<Self> {
+        let missing = |what| usage(format!("{what} is required"));
+        let mut options = args.reading.options();
+        args.labels.apply(&mut options);
+        let valid = args.valid.as_ref().map(|path| Input {
+            role: "valid",
+            path: path.clone(),
+            options: ReadOptions {
+                label_path: args.valid_labels.clone(),
+                dense: args.valid_dense.clone(),
+                // The labels are set when the training data have told them.
+                unknown_labels: UnknownLabels::Ignore,
+                labels: LabelSource::Data,
+                ..options.clone()
+            },
+        });
+        (options.label_path, options.dense) = (args.train_labels.clone(), args.dense.clone());
+        let path = args.train.clone().ok_or_else(|| missing("--train"))?;
+        let model = args.model.clone().ok_or_else(|| missing("--model"))?;
+        let train = Input { role: "train", path, options };
+        Ok(Self { params, train, valid, tree: args.tree.clone(), model, timestamps: !args.no_timestamps })
+    }
+
+    fn run(mut self, console: &Console) -> Result<Report> {
+        let start = Instant::now();
+        let tree = self.read_tree()?;
+        let train = self.train.read(console)?;
+        let valid = self.read_valid(&train, console)?;
+        let sources = self.sources()?;
+        let read = start.elapsed().as_secs_f64();
+        let mut trainer = Trainer::new(self.params).progress(console.progress()).timestamps(self.timestamps);
+        trainer = sources.into_iter().fold(trainer, Trainer::source);
+        if let Some(tree) = tree {
+            trainer = trainer.tree(tree);
+        }
+        if let Some(valid) = &valid {
+            trainer = trainer.valid(valid);
+        }
+        let model = trainer.fit_to(&train, &self.model)?;
+        Ok(Report::new(&self.model, &model, train.skipped.records, read, start.elapsed().as_secs_f64()))
+    }
+
+    fn read_tree(&self) -> Result<Option<LabelTree>> {
+        if self.tree.is_empty() {
+            return Ok(None);
+        }
+        let chain: Result<Vec<_>, _> = self.tree.iter().map(|path| read_npz(path, Columns::Labels)).collect();
+        Ok(Some(LabelTree::from_cluster_matrices(&chain?).context("--tree")?))
+    }
+
+    /// Validation data refer to the labels that the training data have.
+    fn read_valid(&mut self, train: &Dataset, console: &Console) -> Result<Option<Dataset>> {
+        let Some(valid) = &mut self.valid else { return Ok(None) };
+        valid.options.labels = LabelSource::Given(train.label_map.clone());
+        if !matches!(self.train.options.labels, LabelSource::File(_)) {
+            valid.options.label_by = LabelBy::Key;
+        }
+        let dataset = valid.read(console)?;
+        let unknown = dataset.skipped.labels;
+        if unknown > 0 {
+            let (path, unknown) = (valid.path.display(), count(unknown, "true label"));
+            console.note(format_args!("{path}: left out {unknown} of which the training data have none"));
+        }
+        Ok(Some(dataset))
+    }
+
+    fn sources(&self) -> Result<Vec<DataSource>> {
+        let inputs = std::iter::once(&self.train).chain(&self.valid);
+        let mut files: Vec<_> = inputs.flat_map(Input::files).collect();
+        files.extend(self.tree.iter().enumerate().map(|(at, path)| (format!("tree-{at}"), path.as_path())));
+        let sources = files.into_iter().map(|(role, path)| provenance::source(&role, path));
+        sources.filter_map(Result::transpose).collect()
+    }
+}
+
+/// Stages with their times, in the order in which they ran.
+pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
+    const ORDER: [&str; 7] = ["read", "tfidf", "label_features", "tree", "weights", "write", "valid"];
+    let place = |name: &str| ORDER.iter().position(|stage| *stage == name).unwrap_or(ORDER.len());
+    let mut stages: Vec<_> = stages.iter().collect();
+    stages.sort_by_key(|(name, _)| place(name));
+    let stages: Vec<String> = stages.iter().map(|(name, s)| format!("{name} {}", seconds(**s))).collect();
+    stages.join(", ")
+}
+
+/// What a training has come to.
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    seconds: f64,
+    stages: BTreeMap<String, f64>,
+    n_samples: u64,
+    n_features: u64,
+    n_dense: u64,
+    n_labels: u64,
+    n_weights: u64,
+    model_bytes: u64,
+    skipped_records: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<Scores>,
+}
+
+impl Report {
+    fn new(dir: &Path, model: &Model, skipped_records: u64, read: f64, seconds: f64) -> Self {
+        let meta = model.meta();
+        let mut stages = meta.stages.clone();
+        stages.insert("read".to_owned(), read);
+        Self {
+            model: dir.display().to_string(),
+            seconds,
+            stages,
+            n_samples: meta.n_samples,
+            n_features: meta.n_features,
+            n_dense: meta.n_dense,
+            n_labels: meta.n_labels,
+            n_weights: meta.n_weights,
+            model_bytes: model.container().manifest().total_bytes(),
+            skipped_records,
+            peak_memory_bytes: crate::progress::peak_memory(),
+            valid: meta.valid.clone(),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let stages = in_order(&self.stages);
+        let mut text = format!(
+            "{}: {}, {}, {}, {}, {}\n{} in all: {}",
+            self.model,
+            count(self.n_samples, "record"),
+            count(self.n_features + self.n_dense, "feature"),
+            count(self.n_labels, "label"),
+            count(self.n_weights, "weight"),
+            DecimalBytes(self.model_bytes),
+            seconds(self.seconds),
+            stages,
+        );
+        if let Some(valid) = &self.valid {
+            text.push_str(&format!("\nOn the validation data:\n{valid}"));
+        }
+        text
+    }
+}
