@@ -27,6 +27,9 @@ pub(crate) struct Primal {
     pub(crate) sparse: Vec<Lanes>,
     pub(crate) dense: Vec<Lanes>,
     pub(crate) bias: Lanes,
+    /// `w·x` of the dense part of each instance, kept up to date in place of `dense` in clusters that keep
+    /// inner products (see [`CompactRows::has_gram`]).
+    pub(crate) dense_scores: Vec<Lanes>,
 }
 
 /// Largest and smallest projected gradient of a pass, by lane.
@@ -178,7 +181,9 @@ impl Epoch<'_> {
         for a in pairs.remainder() {
             even = simd.fma(simd.splat(a.value), simd.load(&weights[a.feature as usize]), even);
         }
-        if self.rows.n_dense > 0 {
+        if let Some(score) = self.primal.dense_scores.get(row) {
+            odd = simd.add(odd, simd.load(score));
+        } else if self.rows.n_dense > 0 {
             odd = self.dense_score(simd, row, odd);
         }
         simd.add(even, odd)
@@ -204,9 +209,38 @@ impl Epoch<'_> {
             let moved = simd.fma(simd.splat(entry.value), step, simd.load(weight));
             simd.store(weight, moved);
         }
-        for (&value, weight) in self.rows.dense_row(row).iter().zip(&mut self.primal.dense) {
-            let moved = simd.fma(simd.splat(value), step, simd.load(weight));
-            simd.store(weight, moved);
+        match self.rows.gram_row(row) {
+            Some(products) => add_scaled(simd, &mut self.primal.dense_scores, products, step),
+            None => add_scaled(simd, &mut self.primal.dense, self.rows.dense_row(row), step),
+        }
+    }
+}
+
+/// `sums[j] += values[j] · step`.
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, sums: &mut [Lanes], values: &[f32], step: S::V) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        let moved = simd.fma(simd.splat(value), step, simd.load(sum));
+        simd.store(sum, moved);
+    }
+}
+
+/// The dense weights of a solved cluster that kept scores instead: `w = Σ yᵢαᵢxᵢ`.
+pub(crate) struct RecoverDense<'a> {
+    pub(crate) rows: &'a CompactRows,
+    pub(crate) positive: &'a [u16],
+    pub(crate) alpha: &'a [Lanes],
+    pub(crate) dense: &'a mut [Lanes],
+}
+
+impl WithSimd for RecoverDense<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (row, alpha) in self.alpha.iter().enumerate().filter(|(_, alpha)| **alpha != Lanes::ZERO) {
+            let y = simd.select(self.positive[row], simd.splat(1.0), simd.splat(-1.0));
+            add_scaled(simd, self.dense, self.rows.dense_row(row), simd.mul(y, simd.load(alpha)));
         }
     }
 }
