@@ -127,7 +127,7 @@ impl Progress for Bars {
         let seconds = stage.start.elapsed().as_secs_f64();
         match peak_memory() {
             Some(peak) => {
-                tracing::info!("{}: {seconds:.2} s, peak memory so far {} MB", stage.name, peak / 1_000_000)
+                tracing::info!("{}: {seconds:.2} s, peak memory so far {} MB", stage.name, peak / 1_000_000);
             }
             None => tracing::info!("{}: {seconds:.2} s", stage.name),
         }

@@ -67,7 +67,7 @@ impl TextArgs {
         match self.vectorizers.is_empty() {
             true => params.vectorizers.iter_mut().for_each(|params| self.for_all.apply(params)),
             false => {
-                params.vectorizers = self.vectorizers.iter().map(|spec| spec.params(&self.for_all)).collect()
+                params.vectorizers = self.vectorizers.iter().map(|spec| spec.params(&self.for_all)).collect();
             }
         }
         set(self.row_norm, &mut params.norm);

@@ -1,5 +1,8 @@
 //! The `xmc` command from the outside: what is typed, printed, written and left alone.
 
+// A test that unwraps fails with a line number; clippy knows only functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
 mod bad_input;
 mod formats;
 mod inspect;
