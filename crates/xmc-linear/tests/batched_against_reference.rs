@@ -1,4 +1,6 @@
 //! The batched solver reaches the optimum of the textbook solver, on every instruction set.
+// A test that unwraps fails with a line number, which is what a test is for.
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use xmc_linear::{

@@ -69,10 +69,10 @@ impl Layout {
                 bytes[feature as usize] += widths.posting_len(weights as usize) as u64;
             }
         }
-        Self::lay_out(widths, counts, bytes)
+        Self::of_sizes(widths, counts, bytes)
     }
 
-    fn lay_out(widths: Widths, counts: Vec<u32>, bytes: Vec<u64>) -> Self {
+    fn of_sizes(widths: Widths, counts: Vec<u32>, bytes: Vec<u64>) -> Self {
         let record_len = |(&count, &bytes): (&u32, &u64)| match count {
             0 => 0,
             _ => bytes + widths.header_len(count as usize, bytes as usize) as u64,

@@ -52,19 +52,17 @@ impl Sample {
         let layer = TreeLayer::from_lists(lists, next as usize).unwrap();
         let mut weights = Plain::new();
         for feature in 0..n_features as u32 {
-            // From features that no cluster has to features that all have, with few or all children.
+            // Every fifth feature is in all clusters, the others in few or many; with few or all children.
+            let everywhere = feature.is_multiple_of(5);
             let (spread, fill) = (rng.gen_range(0.0..1.0f64).powi(2), rng.gen_range(0.0..1.0));
-            for cluster in
-                (0..n_clusters).filter(|cluster| feature % 5 == 0 || (feature + *cluster as u32) % 3 != 0)
-            {
-                if feature % 5 != 0 && !rng.gen_bool(spread) {
+            for cluster in 0..n_clusters {
+                if !(everywhere || rng.gen_bool(spread)) {
                     continue;
                 }
-                let entries: Vec<(usize, f32)> = (0..layer.slots(cluster).len())
-                    .filter_map(|place| {
-                        rng.gen_bool(fill).then(|| (place, rounded(kind, rng.gen_range(-2.0..2.0))))
-                    })
-                    .collect();
+                let places: Vec<usize> =
+                    (0..layer.slots(cluster).len()).filter(|_| rng.gen_bool(fill)).collect();
+                let weight = |place| (place, rounded(kind, rng.gen_range(-2.0..2.0)));
+                let entries: Vec<(usize, f32)> = places.into_iter().map(weight).collect();
                 if !entries.is_empty() {
                     weights.insert((cluster, feature), entries);
                 }

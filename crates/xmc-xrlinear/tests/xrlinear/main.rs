@@ -1,4 +1,6 @@
 //! XR-Linear from the outside: what it learns, what it stores, and what it says to bad input.
+// A test that unwraps fails with a line number, which is what a test is for.
+#![allow(clippy::unwrap_used)]
 
 mod damage;
 mod dense;
