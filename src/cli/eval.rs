@@ -6,9 +6,7 @@ use crate::console::{Console, count, print};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
-use xmc::{Dataset, Evaluator, LabelSource, Model, Progress, ReadOptions, Scores, SearchParams};
-use xmc::{UnknownLabels, read_dataset};
-use xmc_metrics::{Propensities, PropensityParams};
+use xmc::{Dataset, LabelSource, ReadOptions, Scores, UnknownLabels, read_dataset};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
@@ -29,7 +27,7 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
     let test = test?;
     console.note_skipped(&args.test, &test.skipped);
     note_unknown(console, &args.test, &test, model.n_labels());
-    let scores = evaluate(&model, &test, &args.at, &args.search.over(model.search()), progress)?;
+    let scores = model.evaluate_with(&test, &args.at, &args.search.over(model.search()), progress)?;
     let unknown_labels = test.n_labels() - model.n_labels();
     match args.json {
         true => print(serde_json::to_string(&Report { scores, unknown_labels })?),
@@ -47,24 +45,6 @@ fn note_unknown(console: &Console, path: &Path, dataset: &Dataset, n_labels: usi
             "{path}: {unknown} of which the training data have none: each counts as missed"
         ));
     }
-}
-
-/// Scores over all labels of `test`, which may have more than the model.
-fn evaluate(
-    model: &Model,
-    test: &Dataset,
-    at: &[usize],
-    search: &SearchParams,
-    progress: &dyn Progress,
-) -> Result<Scores> {
-    let evaluator = Evaluator::new(at.iter().copied())?;
-    let deepest = at.iter().copied().max().unwrap_or(1);
-    let lists = model.rank(test, &search.top_k(deepest), progress)?;
-    let mut counts = model.label_counts().to_vec();
-    counts.resize(test.n_labels(), 0);
-    let n_samples = usize::try_from(model.meta().n_samples)?;
-    let propensities = Propensities::from_counts(&counts, n_samples, PropensityParams::default())?;
-    Ok(evaluator.with_propensities(propensities).evaluate(&test.labels, &lists)?)
 }
 
 /// All numbers, in one flat object.

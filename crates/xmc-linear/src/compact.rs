@@ -89,6 +89,11 @@ impl CompactRows {
         self.features[feature as usize]
     }
 
+    /// The columns of the original matrix that the features stand for; all else is freed.
+    pub fn into_original_features(self) -> Vec<u32> {
+        self.features
+    }
+
     /// The shared entries of row `row`.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> (RowHead, &[Entry]) {
@@ -135,6 +140,9 @@ const ONCE: u32 = 1;
 /// Feature that stays with its one row.
 const OWN: u32 = u32::MAX;
 
+/// Room for features that a [`Compactor`] keeps between clusters.
+const KEEP_TOUCHED: usize = 1 << 18;
+
 /// Builds [`CompactRows`]; keep one for each thread, it owns a number for each column of the data.
 #[derive(Debug)]
 pub struct Compactor {
@@ -158,6 +166,7 @@ impl Compactor {
     pub fn compact(&mut self, x: &Features, rows: &[u32], weights: Option<&[f32]>, bias: f32) -> CompactRows {
         let nnz = self.count(x, rows);
         let mut out = CompactRows { n_dense: x.n_dense(), bias, ..CompactRows::default() };
+        out.features.reserve_exact(self.touched.len());
         let n_own = self.number_shared(&mut out);
         out.heads.reserve(rows.len());
         out.entries.reserve(nnz - n_own);
@@ -173,6 +182,8 @@ impl Compactor {
             self.slots[feature as usize] = 0;
         }
         self.touched.clear();
+        // The list of the root's features is not worth keeping for the clusters below.
+        self.touched.shrink_to(KEEP_TOUCHED);
         out.fill_gram();
         out
     }

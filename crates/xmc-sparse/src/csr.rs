@@ -205,15 +205,22 @@ impl Csr {
 
     /// Every row divided by its Euclidean norm; rows of zeros stay as they are.
     pub fn l2_normalized_rows(&self) -> Self {
-        let mut values = self.values().to_vec();
-        for range in self.indptr().windows(2) {
+        self.clone().into_l2_normalized_rows()
+    }
+
+    /// [`Csr::l2_normalized_rows`] in place, for matrices that should not be in memory twice.
+    #[must_use]
+    pub fn into_l2_normalized_rows(mut self) -> Self {
+        let indptr = self.indptr().to_vec();
+        let values = self.inner.data_mut();
+        for range in indptr.windows(2) {
             let row = &mut values[range[0]..range[1]];
             let norm = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
             if norm > 0.0 {
                 row.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
             }
         }
-        self.with_values(values)
+        self
     }
 
     /// Every stored value replaced by 1 (explicit zeros too).

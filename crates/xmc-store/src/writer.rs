@@ -139,11 +139,10 @@ impl ModelWriter {
     }
 }
 
-/// The manifest of `sections`, its text, and those of them that are in memory.
-fn assemble<M: Serialize + ?Sized>(
-    sections: Vec<Finished>,
-    meta: &M,
-) -> Result<(Manifest, Vec<u8>, Vec<Arc<dyn MemorySection>>)> {
+/// A manifest, its text, and the sections that are in memory.
+type Assembled = (Manifest, Vec<u8>, Vec<Arc<dyn MemorySection>>);
+
+fn assemble<M: Serialize + ?Sized>(sections: Vec<Finished>, meta: &M) -> Result<Assembled> {
     let (entries, memory): (Vec<_>, Vec<_>) =
         sections.into_iter().map(|section| (section.entry, section.memory)).unzip();
     let manifest = Manifest::new(entries);

@@ -73,7 +73,7 @@ fn pifa(x: &Features, y: &Csr, weights: Option<&[f32]>) -> Result<Features, Tree
         });
         sums
     });
-    normalize_jointly(&sparse, dense)
+    normalize_jointly(sparse, dense)
 }
 
 /// The share of every instance in every label, `n_labels × n_samples`: Y with rows of norm 1 (and
@@ -88,8 +88,8 @@ fn shares(y: &Csr, weights: Option<&[f32]>) -> Csr {
 }
 
 /// Every row of `[sparse | dense]` divided by its norm; rows of zeros stay.
-fn normalize_jointly(sparse: &Csr, dense: Option<Array2<f32>>) -> Result<Features, TreeError> {
-    let Some(mut dense) = dense else { return Ok(Features::from_sparse(sparse.l2_normalized_rows())) };
+fn normalize_jointly(sparse: Csr, dense: Option<Array2<f32>>) -> Result<Features, TreeError> {
+    let Some(mut dense) = dense else { return Ok(Features::from_sparse(sparse.into_l2_normalized_rows())) };
     let scales: Vec<f32> = sparse.rows().zip(dense.rows()).map(|(s, d)| scale(s, d.iter())).collect();
     dense.rows_mut().into_iter().zip(&scales).for_each(|(mut row, &scale)| row *= scale);
     let scaled = sparse.rows().zip(&scales).map(|(row, &scale)| {

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use xmc_sparse::{Csr, Features, NoProgress};
 use xmc_store::ModelWriter;
 use xmc_tree::{LabelTree, Matcher, SearchParams, TreeLayer};
-use xmc_xrlinear::{Scratch, WeightType, XrLinear, XrLinearParams};
+use xmc_xrlinear::{Instances, Scratch, WeightType, XrLinear, XrLinearParams};
 
 const N_SAMPLES: usize = 40_000;
 const N_SPARSE: usize = 60_000;
@@ -39,7 +39,7 @@ fn fixture(with_dense: bool, weights: WeightType) -> Fixture {
     let (queries, _) = data(N_QUERIES, n_dense, rng);
     let params = XrLinearParams::default().weights(weights).check().unwrap();
     let writer = ModelWriter::in_memory();
-    params.fit(&x, &y, None, &tree(), &writer, "matcher", &NoProgress).unwrap();
+    params.fit(Instances { x: &x, y: &y, weights: None }, &tree(), &writer, "matcher", &NoProgress).unwrap();
     let model = XrLinear::open(&writer.commit(&()).unwrap(), "matcher").unwrap();
     Fixture { model, queries }
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 use xmc_store::ModelWriter;
 
 /// Bytes of records that a thread lays out at a time.
-const SLAB: u64 = 32 << 20;
+const SLAB: u64 = 8 << 20;
 
 /// Writes a layer's records and their directory as sections `<prefix>/…`.
 pub(crate) fn write_layer(
@@ -64,9 +64,9 @@ impl Layout {
         let mut counts = vec![0u32; n_features];
         let mut bytes = vec![0u64; n_features];
         for chunk in chunks {
-            for (&feature, &weights) in chunk.features.iter().zip(&chunk.weights) {
+            for (feature, weights) in chunk.postings(widths) {
                 counts[feature as usize] += 1;
-                bytes[feature as usize] += widths.posting_len(weights as usize) as u64;
+                bytes[feature as usize] += widths.posting_len(weights) as u64;
             }
         }
         Self::of_sizes(widths, counts, bytes)
@@ -174,13 +174,18 @@ impl Slab {
     fn copy(&mut self, cluster: usize, chunk: &Chunk) {
         let last = self.first + self.open.len();
         let mut start = 0;
-        for (&feature, &weights) in chunk.features.iter().zip(&chunk.weights) {
-            let len = self.widths.posting_len(weights as usize);
+        for (feature, weights) in chunk.postings(self.widths) {
+            let len = self.widths.posting_len(weights);
             if feature as usize >= last {
                 return;
             }
             if feature as usize >= self.first {
-                self.add(feature as usize - self.first, cluster, weights, &chunk.bytes[start..start + len]);
+                self.add(
+                    feature as usize - self.first,
+                    cluster,
+                    weights as u32,
+                    &chunk.bytes[start..start + len],
+                );
             }
             start += len;
         }

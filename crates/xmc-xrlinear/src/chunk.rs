@@ -1,16 +1,16 @@
 //! The trained weights of one cluster's children, encoded as postings and sorted by feature.
 
 use crate::WeightType;
-use crate::record::{Widths, put_uint, to_bf16};
-use xmc_linear::{CompactRows, GroupWeights, LANES};
+use crate::record::{Widths, put_uint, to_bf16, uint};
+use xmc_linear::{GroupWeights, LANES};
 
 /// One cluster's weights: for each feature a posting (see [`crate::record`]).
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     /// Features that have a posting, increasing.
     pub(crate) features: Vec<u32>,
-    /// Number of weights of each posting.
-    pub(crate) weights: Vec<u32>,
+    /// Number of weights of each posting less one, `widths.col` bytes each.
+    pub(crate) codes: Vec<u8>,
     /// The postings, end to end.
     pub(crate) bytes: Vec<u8>,
     /// Intercept of each child.
@@ -22,15 +22,23 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Puts the groups of a cluster together; `groups[g]` holds children `16 g ..`.
-    pub(crate) fn new(widths: Widths, rows: &CompactRows, groups: &[GroupWeights]) -> Self {
-        let mut unsorted = Unsorted::new(widths);
-        unsorted.merge(rows, groups);
-        let mut chunk = unsorted.sorted();
-        chunk.bias = groups.iter().flat_map(|group| &group.bias).copied().collect();
-        chunk.dense = groups.iter().flat_map(|group| &group.dense).copied().collect();
-        chunk.n_weights = groups.iter().map(|group| group.n_entries() as u64).sum();
-        chunk
+    /// Puts the groups of a cluster together; `groups[g]` holds children `16 g ..`, and the cluster's feature `f`
+    /// is the original feature `features[f]`.
+    pub(crate) fn new(widths: Widths, features: &[u32], groups: Vec<GroupWeights>) -> Self {
+        let bias = groups.iter().flat_map(|group| &group.bias).copied().collect();
+        let dense = groups.iter().flat_map(|group| &group.dense).copied().collect();
+        let n_weights = groups.iter().map(|group| group.n_entries() as u64).sum();
+        let n_rows: usize = groups.iter().map(|group| group.features.len()).sum();
+        let mut unsorted = Unsorted::with_capacity(widths, n_rows.min(features.len()));
+        unsorted.merge(features, &groups);
+        drop(groups);
+        Self { bias, dense, n_weights, ..unsorted.sorted() }
+    }
+
+    /// Feature and number of weights of each posting.
+    pub(crate) fn postings(&self, widths: Widths) -> impl Iterator<Item = (u32, usize)> {
+        let weights = move |at| uint(&self.codes, widths.col, at) as usize + 1;
+        self.features.iter().enumerate().map(move |(at, &feature)| (feature, weights(at)))
     }
 }
 
@@ -59,12 +67,12 @@ struct Cursor {
 }
 
 impl Unsorted {
-    fn new(widths: Widths) -> Self {
-        let (postings, bytes, cols, values) = Default::default();
-        Self { widths, postings, bytes, cols, values }
+    fn with_capacity(widths: Widths, n_postings: usize) -> Self {
+        let (bytes, cols, values) = Default::default();
+        Self { widths, postings: Vec::with_capacity(n_postings), bytes, cols, values }
     }
 
-    fn merge(&mut self, rows: &CompactRows, groups: &[GroupWeights]) {
+    fn merge(&mut self, features: &[u32], groups: &[GroupWeights]) {
         let mut cursors = vec![Cursor::default(); groups.len()];
         loop {
             let heads = groups.iter().zip(&cursors).filter_map(|(group, at)| group.features.get(at.row));
@@ -76,7 +84,7 @@ impl Unsorted {
                     self.take(number, group, at);
                 }
             }
-            self.write(rows.original_feature(feature));
+            self.write(features[feature as usize]);
         }
     }
 
@@ -116,9 +124,13 @@ impl Unsorted {
             let len = self.widths.posting_len(posting.weights as usize);
             bytes.extend_from_slice(&self.bytes[posting.start..posting.start + len]);
         }
+        let mut codes = vec![0; self.postings.len() * self.widths.col];
+        for (code, posting) in codes.chunks_exact_mut(self.widths.col).zip(&self.postings) {
+            put_uint(posting.weights - 1, self.widths.col, code);
+        }
         Chunk {
             features: self.postings.iter().map(|posting| posting.feature).collect(),
-            weights: self.postings.iter().map(|posting| posting.weights).collect(),
+            codes,
             bytes,
             ..Chunk::default()
         }

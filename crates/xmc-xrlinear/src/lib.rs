@@ -25,4 +25,4 @@ pub use error::XrLinearError;
 pub use layer::LayerWeights;
 pub use model::{Scratch, XrLinear};
 pub use params::{CheckedXrLinearParams, WeightType, XrLinearParams};
-pub use train::TrainReport;
+pub use train::{Instances, TrainReport};

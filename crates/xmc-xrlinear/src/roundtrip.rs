@@ -93,7 +93,7 @@ impl Sample {
                 group.values.extend(entries.iter().map(|(_, value)| value));
             }
         }
-        Chunk::new(self.widths, &rows, &groups)
+        Chunk::new(self.widths, &rows.into_original_features(), groups)
     }
 
     fn store(&self, rng: &mut impl Rng) -> Result<LayerWeights, XrLinearError> {

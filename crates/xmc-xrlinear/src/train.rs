@@ -28,27 +28,34 @@ pub struct TrainReport {
     pub unconverged: u64,
 }
 
+/// What a model learns from.
+#[derive(Debug, Clone, Copy)]
+pub struct Instances<'a> {
+    /// Features, `n_samples × n_features`.
+    pub x: &'a Features,
+    /// Labels, `n_samples × n_labels`.
+    pub y: &'a Csr,
+    /// A weight above 0 for each instance; all 1 when absent.
+    pub weights: Option<&'a [f32]>,
+}
+
 impl CheckedXrLinearParams {
-    /// Trains a model of `tree` on instances `x` (`n_samples × n_features`) with labels `y` (`n_samples ×
-    /// n_labels`) and writes it to sections `<prefix>/…` of `writer`.
-    ///
-    /// `weights` are instance weights. The bytes written depend on the inputs and parameters only, not on the
-    /// number of threads.
+    /// Trains a model of `tree` and writes it to sections `<prefix>/…` of `writer`. The bytes written depend on
+    /// the inputs and parameters only, not on the number of threads.
     ///
     /// # Errors
     /// [`XrLinearError::Shape`], [`XrLinearError::NoLabels`], [`XrLinearError::InstanceWeight`], and what writing
     /// can run into.
     pub fn fit(
         &self,
-        x: &Features,
-        y: &Csr,
-        weights: Option<&[f32]>,
+        instances: Instances<'_>,
         tree: &LabelTree,
         writer: &ModelWriter,
         prefix: &str,
         progress: &dyn Progress,
     ) -> Result<TrainReport, XrLinearError> {
-        check_inputs(x, y, weights, tree)?;
+        let Instances { x, y, weights } = instances;
+        check_inputs(instances, tree)?;
         let nodes = NodeRows::of_tree(tree, y);
         let info = ModelInfo::new(x, tree, self.weights);
         let widths = tree.layers().iter().map(|layer| info.widths(layer)).collect();
@@ -71,12 +78,8 @@ impl CheckedXrLinearParams {
     }
 }
 
-fn check_inputs(
-    x: &Features,
-    y: &Csr,
-    weights: Option<&[f32]>,
-    tree: &LabelTree,
-) -> Result<(), XrLinearError> {
+fn check_inputs(instances: Instances<'_>, tree: &LabelTree) -> Result<(), XrLinearError> {
+    let Instances { x, y, weights } = instances;
     let same = |what, expected, found| match expected == found {
         true => Ok(()),
         false => Err(XrLinearError::Shape { what, expected, found }),
@@ -93,6 +96,9 @@ fn check_inputs(
         None => Ok(()),
     }
 }
+
+/// Instances up to which a solver's buffers are worth keeping (64 bytes each).
+const KEEP_SOLVER: usize = 1 << 16;
 
 /// Everything that the jobs share.
 struct Training<'a> {
@@ -180,7 +186,9 @@ impl Training<'_> {
                 self.solve_group(&compact, &Targets::new(rows.len(), &positives), seed)
             })
             .unzip();
-        (Chunk::new(self.widths[number], &compact, &solved), reports)
+        // The rows are the largest thing here, and no longer needed.
+        let features = compact.into_original_features();
+        (Chunk::new(self.widths[number], &features, solved), reports)
     }
 
     fn solve_group(&self, rows: &CompactRows, targets: &Targets, seed: u64) -> (GroupWeights, SolveReport) {
@@ -188,7 +196,10 @@ impl Training<'_> {
         let mut solver = idle().pop().unwrap_or_default();
         let report = solver.solve(&self.params.svm, rows, targets, seed);
         let weights = solver.weights(rows, targets, self.params.svm.threshold);
-        idle().push(solver);
+        // The dual variables of the root would outlast their use by the whole training.
+        if rows.n_rows() <= KEEP_SOLVER {
+            idle().push(solver);
+        }
         (weights, report)
     }
 }

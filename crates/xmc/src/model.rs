@@ -184,7 +184,8 @@ impl Model {
         self.evaluate_with(dataset, at, &self.search(), &NoProgress)
     }
 
-    /// [`Model::evaluate`] with another search; `top_k` is raised to the largest cut-off.
+    /// [`Model::evaluate`] with another search, for as many labels as the largest cut-off asks for. The data
+    /// may have labels that the model does not know: they count as missed.
     ///
     /// # Errors
     /// As [`Model::evaluate`].
@@ -198,9 +199,11 @@ impl Model {
         let evaluator = Evaluator::new(at.iter().copied())?;
         let deepest = at.iter().copied().max().unwrap_or(1);
         let ranked = self.rank(dataset, &search.top_k(deepest), progress)?;
-        let counts = self.inner.labels.counts();
+        // Labels that the model does not know count as missed; they have no training instance.
+        let mut counts = self.inner.labels.counts().to_vec();
+        counts.resize(counts.len().max(dataset.labels.n_cols()), 0);
         let n_samples = self.inner.meta.n_samples as usize;
-        let propensities = Propensities::from_counts(counts, n_samples, PropensityParams::default())?;
+        let propensities = Propensities::from_counts(&counts, n_samples, PropensityParams::default())?;
         Ok(evaluator.with_propensities(propensities).evaluate(&dataset.labels, &ranked)?)
     }
 

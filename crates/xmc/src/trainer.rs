@@ -14,6 +14,7 @@ use xmc_sparse::{Csr, Features, NoProgress, Progress};
 use xmc_store::ModelWriter;
 use xmc_tfidf::{Documents, TfIdf};
 use xmc_tree::LabelTree;
+use xmc_xrlinear::Instances;
 
 /// Cut-offs of the scores that a model keeps of its validation data.
 const VALID_AT: [usize; 4] = [1, 3, 5, 10];
@@ -104,8 +105,8 @@ impl<'a> Trainer<'a> {
         }
         Labels::write(&writer, &dataset.label_map, &label_counts(y))?;
         let linear = params.linear.check()?;
-        let weights = dataset.weights.as_deref();
-        let report = linear.fit(&x, y, weights, &tree, &writer, "matcher", &stages)?;
+        let instances = Instances { x: &x, y, weights: dataset.weights.as_deref() };
+        let report = linear.fit(instances, &tree, &writer, "matcher", &stages)?;
         let mut meta = Meta {
             xmc_version: env!("CARGO_PKG_VERSION").to_owned(),
             takes_text: tfidf.is_some(),
@@ -172,7 +173,12 @@ fn grow_tree(
     stages: &Stages<'_>,
 ) -> Result<LabelTree, XmcError> {
     let builder = params.tree.clone().check()?;
-    let z = stages.time("label_features", |_| params.label_features.compute_weighted(x, y, weights))?;
+    let z = stages.time("label_features", |progress| {
+        progress.begin("label features", None, "labels");
+        let z = params.label_features.compute_weighted(x, y, weights);
+        progress.end();
+        z
+    })?;
     Ok(stages.time("tree", |progress| builder.fit_with_progress(&z, progress))?)
 }
 

@@ -5,12 +5,12 @@ use crate::problem::{Problem, SMALL, Shape, train};
 use xmc_sparse::{Csr, NoProgress};
 use xmc_store::{ModelWriter, StoreError};
 use xmc_tree::{LabelTree, TreeError};
-use xmc_xrlinear::{TrainReport, XrLinear, XrLinearError, XrLinearParams};
+use xmc_xrlinear::{Instances, TrainReport, XrLinear, XrLinearError, XrLinearParams};
 
 fn fit_weighted(problem: &Problem, weights: Option<&[f32]>) -> Result<TrainReport, XrLinearError> {
     let Problem { x, y, tree } = problem;
     let params = XrLinearParams::default().check().unwrap();
-    params.fit(x, y, weights, tree, &ModelWriter::in_memory(), "matcher", &NoProgress)
+    params.fit(Instances { x, y, weights }, tree, &ModelWriter::in_memory(), "matcher", &NoProgress)
 }
 
 #[test]

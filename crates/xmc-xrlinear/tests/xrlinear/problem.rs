@@ -7,7 +7,7 @@ use xmc_linear::SvmParams;
 use xmc_sparse::{Csr, Features, NoProgress, Scored};
 use xmc_store::{Container, ModelWriter};
 use xmc_tree::{LabelTree, Matcher, SearchParams, TreeLayer};
-use xmc_xrlinear::{Scratch, XrLinear, XrLinearParams};
+use xmc_xrlinear::{Instances, Scratch, XrLinear, XrLinearParams};
 
 /// Instances, their labels and a tree over the labels.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ pub(crate) fn train(problem: &Problem, params: XrLinearParams) -> Container {
     let writer = ModelWriter::in_memory();
     let Problem { x, y, tree } = problem;
     let params = params.check().unwrap();
-    params.fit(x, y, None, tree, &writer, "matcher", &NoProgress).unwrap();
+    params.fit(Instances { x, y, weights: None }, tree, &writer, "matcher", &NoProgress).unwrap();
     writer.commit(&()).unwrap()
 }
 
