@@ -3,7 +3,7 @@
 //! All children of a cluster train on the same instances. [`Compactor`] copies those rows once, with their
 //! features renumbered so that the weights are small and hot; [`LaneSolver`] then runs dual coordinate
 //! descent for 16 labels in lock step, one label in each lane, so that a stored entry costs one vector
-//! operation instead of sixteen scalar ones. [`reference`] is the textbook solver for one label that the
+//! operation instead of sixteen scalar ones. [`mod@reference`] is the textbook solver for one label that the
 //! batched one is held to.
 //!
 //! Source of the algorithm: Hsieh, Chang, Lin, Keerthi, Sundararajan, *A Dual Coordinate Descent Method for
