@@ -27,16 +27,10 @@ pub(crate) struct Primal {
     pub(crate) sparse: Vec<Lanes>,
     pub(crate) dense: Vec<Lanes>,
     pub(crate) bias: Lanes,
-    /// `w·x` of the dense part of each instance, kept in place of `dense` in clusters that keep inner products
-    /// (see [`CompactRows::has_gram`]).
+    /// `w·x` of the dense part of each instance, kept up to date in place of `dense` in clusters that keep
+    /// inner products (see [`CompactRows::has_gram`]).
     pub(crate) dense_scores: Vec<Lanes>,
-    /// Steps that `dense_scores` does not contain yet, with their instances. Adding [`PENDING`] at once reads
-    /// and writes every score once instead of that many times.
-    pub(crate) pending: Vec<(u32, Lanes)>,
 }
-
-/// Steps that wait for each other.
-const PENDING: usize = 8;
 
 /// Largest and smallest projected gradient of a pass, by lane.
 #[derive(Debug, Clone, Copy)]
@@ -187,11 +181,8 @@ impl Epoch<'_> {
         for a in pairs.remainder() {
             even = simd.fma(simd.splat(a.value), simd.load(&weights[a.feature as usize]), even);
         }
-        if let Some(products) = self.rows.gram_row(row) {
-            odd = simd.add(odd, simd.load(&self.primal.dense_scores[row]));
-            for (other, step) in &self.primal.pending {
-                odd = simd.fma(simd.splat(products[*other as usize]), simd.load(step), odd);
-            }
+        if let Some(score) = self.primal.dense_scores.get(row) {
+            odd = simd.add(odd, simd.load(score));
         } else if self.rows.n_dense > 0 {
             odd = self.dense_score(simd, row, odd);
         }
@@ -218,34 +209,10 @@ impl Epoch<'_> {
             let moved = simd.fma(simd.splat(entry.value), step, simd.load(weight));
             simd.store(weight, moved);
         }
-        if self.rows.has_gram() {
-            let mut lanes = Lanes::ZERO;
-            simd.store(&mut lanes, step);
-            self.primal.pending.push((row as u32, lanes));
-            if self.primal.pending.len() == PENDING {
-                self.add_pending(simd);
-            }
-        } else {
-            add_scaled(simd, &mut self.primal.dense, self.rows.dense_row(row), step);
+        match self.rows.gram_row(row) {
+            Some(products) => add_scaled(simd, &mut self.primal.dense_scores, products, step),
+            None => add_scaled(simd, &mut self.primal.dense, self.rows.dense_row(row), step),
         }
-    }
-
-    /// Brings all scores up to date.
-    #[inline(always)]
-    fn add_pending<S: Simd>(&mut self, simd: S) {
-        let steps: [S::V; PENDING] = std::array::from_fn(|at| simd.load(&self.primal.pending[at].1));
-        let n_rows = self.primal.dense_scores.len();
-        let products: [&[f32]; PENDING] = std::array::from_fn(|at| {
-            &self.rows.gram_row(self.primal.pending[at].0 as usize).unwrap_or_default()[..n_rows]
-        });
-        for (row, score) in self.primal.dense_scores.iter_mut().enumerate() {
-            let mut sum = simd.load(score);
-            for (products, &step) in products.iter().zip(&steps) {
-                sum = simd.fma(simd.splat(products[row]), step, sum);
-            }
-            simd.store(score, sum);
-        }
-        self.primal.pending.clear();
     }
 }
 

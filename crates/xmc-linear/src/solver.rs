@@ -115,7 +115,6 @@ impl LaneSolver {
         zeros(&mut self.primal.sparse, rows.n_shared());
         zeros(&mut self.primal.dense, rows.n_dense());
         zeros(&mut self.primal.dense_scores, if rows.has_gram() { rows.n_rows() } else { 0 });
-        self.primal.pending.clear();
         zeros(&mut self.alpha, rows.n_rows());
         self.primal.bias = Lanes::ZERO;
     }
