@@ -1,7 +1,8 @@
 //! The directory in which a model is written, and how it takes the place of the target.
 //!
 //! It is a hidden sibling of the target, hence on the same file system, where a rename is atomic.
-//! A crash at any moment leaves either the old model or the new one at the target.
+//! On Linux the two directories change places in one call, so a crash at any moment leaves either the old
+//! model or the new one at the target; elsewhere there is a moment between two renames with none.
 
 use crate::{Result, StoreError, manifest};
 use rayon::prelude::*;
