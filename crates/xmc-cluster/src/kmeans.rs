@@ -105,9 +105,7 @@ impl Recursion<'_> {
         if levels == 0 {
             return vec![node.rows.iter().map(|row| row.id).collect()];
         }
-        if heap_id == 0 {
-            node.compact_by_frequency();
-        } else {
+        if heap_id > 0 {
             node.compact();
         }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seeds[heap_id]);

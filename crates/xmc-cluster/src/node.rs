@@ -49,10 +49,17 @@ const STRIPE_ENTRIES: usize = 1 << 22;
 const DROPPED: u32 = u32::MAX;
 
 impl Node {
-    /// All rows of `features`, not yet compacted.
+    /// All rows of `features`, compacted, the most frequent features first: the sums that most entries ask for
+    /// then lie together in the cache. Children keep the order; it need not be exact.
     pub(crate) fn root(features: &Features) -> Self {
-        let rows = (0..features.n_samples()).into_par_iter().map(|id| root_row(features, id)).collect();
-        Self { rows, n_features: features.n_sparse(), stripes: Vec::new() }
+        let counts = counts_of(features);
+        let mut kept: Vec<u32> =
+            (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1).collect();
+        kept.par_sort_by_key(|&feature| Reverse(counts[feature as usize]));
+        let (mut node, new_ids) = Self::numbered(&counts, kept.into_iter());
+        let rows = (0..features.n_samples()).into_par_iter().with_min_len(64);
+        node.rows = rows.map(|id| root_row(features, id, &new_ids)).collect();
+        node
     }
 
     /// The rows whose `side` is false, and those whose `side` is true.
@@ -68,48 +75,31 @@ impl Node {
 
     /// Drops what only one row has and renumbers the rest, in the order that it had.
     pub(crate) fn compact(&mut self) {
-        let counts = self.counts();
-        self.renumber(&counts, (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1));
-    }
-
-    /// As [`compact`](Self::compact), the most frequent features first: the sums that most entries ask
-    /// for then lie together in the cache. Children keep the order; it need not be exact.
-    pub(crate) fn compact_by_frequency(&mut self) {
-        let counts = self.counts();
-        let mut kept: Vec<u32> =
-            (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1).collect();
-        kept.par_sort_by_key(|&feature| Reverse(counts[feature as usize]));
-        self.renumber(&counts, kept.into_iter());
-        let rows = self.rows.par_iter_mut().with_min_len(64);
-        rows.for_each(|row| row.entries.sort_unstable_by_key(|entry| entry.feature));
-    }
-
-    /// Number of entries of every feature.
-    fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0u32; self.n_features];
         for row in &self.rows {
             row.entries.iter().for_each(|entry| counts[entry.feature as usize] += 1);
         }
-        counts
+        let kept = (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1);
+        let (numbered, new_ids) = Self::numbered(&counts, kept);
+        *self = Self { rows: std::mem::take(&mut self.rows), ..numbered };
+        self.rows.par_iter_mut().with_min_len(64).for_each(|row| row.renumber(&new_ids));
     }
 
-    /// Gives the features `kept` the numbers 0, 1, … and drops the others.
-    fn renumber(&mut self, counts: &[u32], kept: impl Iterator<Item = u32>) {
-        let mut new_ids = vec![DROPPED; self.n_features];
-        self.stripes.clear();
-        let (mut n_kept, mut start, mut filled) = (0u32, 0u32, 0usize);
+    /// A node without rows that gives the features `kept` the numbers 0, 1, …, and the number of every feature.
+    fn numbered(counts: &[u32], kept: impl Iterator<Item = u32>) -> (Self, Vec<u32>) {
+        let mut new_ids = vec![DROPPED; counts.len()];
+        let (mut stripes, mut n_kept, mut start, mut filled) = (Vec::new(), 0u32, 0u32, 0usize);
         for feature in kept {
             new_ids[feature as usize] = n_kept;
             n_kept += 1;
             filled += counts[feature as usize] as usize;
             if filled >= STRIPE_ENTRIES {
-                self.stripes.push(start..n_kept);
+                stripes.push(start..n_kept);
                 (start, filled) = (n_kept, 0);
             }
         }
-        self.stripes.push(start..n_kept);
-        self.n_features = n_kept as usize;
-        self.rows.par_iter_mut().with_min_len(64).for_each(|row| row.renumber(&new_ids));
+        stripes.push(start..n_kept);
+        (Self { rows: Vec::new(), n_features: n_kept as usize, stripes }, new_ids)
     }
 
     /// The entries of row `row` of this node.
@@ -138,16 +128,30 @@ impl NodeRow {
     }
 }
 
-fn root_row(features: &Features, id: usize) -> NodeRow {
+/// Number of non-zeros of every feature.
+fn counts_of(features: &Features) -> Vec<u32> {
+    let mut counts = vec![0u32; features.n_sparse()];
+    let entries = features.sparse().indices().iter().zip(features.sparse().values());
+    entries.filter(|(_, value)| **value != 0.0).for_each(|(&feature, _)| counts[feature as usize] += 1);
+    counts
+}
+
+fn root_row(features: &Features, id: usize, new_ids: &[u32]) -> NodeRow {
     let row = features.row(id);
-    let entries: Vec<_> = row
-        .sparse
-        .iter()
-        .filter(|&(_, value)| value != 0.0)
-        .map(|(feature, value)| Entry { feature, value })
-        .collect();
-    let is_zero = entries.is_empty() && row.dense.iter().all(|&value| value == 0.0);
-    NodeRow { id: id as u32, own: 0.0, is_zero, entries }
+    let shared = |feature: u32| new_ids[feature as usize] != DROPPED;
+    let non_zero = || row.sparse.iter().filter(|&(_, value)| value != 0.0);
+    // Counted first: at the root, memory that a growing vector leaves unused adds up.
+    let mut entries = Vec::with_capacity(non_zero().filter(|&(feature, _)| shared(feature)).count());
+    let (mut own, mut is_zero) = (0.0, row.dense.iter().all(|&value| value == 0.0));
+    for (feature, value) in non_zero() {
+        is_zero = false;
+        match new_ids[feature as usize] {
+            DROPPED => own += value * value,
+            feature => entries.push(Entry { feature, value }),
+        }
+    }
+    entries.sort_unstable_by_key(|entry| entry.feature);
+    NodeRow { id: id as u32, own, is_zero, entries }
 }
 
 #[cfg(test)]
@@ -158,8 +162,7 @@ mod tests {
     #[test]
     fn features_of_one_row_become_its_own_weight() {
         let rows = [vec![(0, 3.0), (4, 1.0)], vec![(4, 2.0), (2, 0.0)], vec![(1, 1.0), (3, 2.0)]];
-        let mut node = Node::root(&Features::from_sparse(Csr::from_rows(5, rows).unwrap()));
-        node.compact();
+        let node = Node::root(&Features::from_sparse(Csr::from_rows(5, rows).unwrap()));
         assert_eq!((node.n_features, node.nnz()), (1, 2));
         assert_eq!(node.rows.iter().map(|row| row.own).collect::<Vec<_>>(), [9.0, 0.0, 5.0]);
         assert_eq!(node.rows[1].entries, [Entry { feature: 0, value: 2.0 }]);
