@@ -6,7 +6,7 @@
 //! together add `αᵢ Σ v²` to its gradient: one multiplication in place of a cache miss for each (most
 //! distinct n-grams of a text collection are of this kind). Both are exact.
 
-use ndarray::ArrayView2;
+use xmc_sparse::kernels::{LANES, Lanes};
 use xmc_sparse::{Features, Row, SparseRow};
 
 /// A stored entry: a feature's number within the cluster and its value.
@@ -45,18 +45,11 @@ pub struct CompactRows {
     /// Values of the own features, row by row, and where each row's begin.
     pub(crate) own_values: Vec<f32>,
     pub(crate) own_ptr: Vec<u32>,
-    pub(crate) dense: Vec<f32>,
+    /// Dense parts, row by row, each filled up with zeros to whole [`Lanes`].
+    pub(crate) dense: Vec<Lanes>,
     pub(crate) n_dense: usize,
-    /// Inner products of the dense parts, `n_rows × n_rows`; empty unless [`GRAM_ROWS`] says that they pay.
-    gram: Vec<f32>,
     pub(crate) bias: f32,
 }
-
-/// Up to this many rows for each dense column, inner products between the dense parts are computed once for the
-/// cluster. A visit then reads the dense score of its instance instead of computing it (`n_dense` operations), and
-/// a step adds to the scores of all instances (`n_rows` operations instead of `n_dense`): visits are
-/// several times as frequent as steps.
-const GRAM_ROWS: usize = 3;
 
 impl CompactRows {
     /// Number of rows.
@@ -101,31 +94,16 @@ impl CompactRows {
         (head, &self.entries[head.start as usize..head.end as usize])
     }
 
+    /// Number of [`Lanes`] that a dense part takes.
+    #[inline(always)]
+    pub(crate) fn dense_stride(&self) -> usize {
+        self.n_dense.div_ceil(LANES)
+    }
+
     /// The dense part of row `row`.
     #[inline(always)]
-    pub(crate) fn dense_row(&self, row: usize) -> &[f32] {
-        &self.dense[row * self.n_dense..(row + 1) * self.n_dense]
-    }
-
-    /// Inner products of the dense part of `row` with all rows, where they are kept.
-    #[inline(always)]
-    pub(crate) fn gram_row(&self, row: usize) -> Option<&[f32]> {
-        self.gram.get(row * self.n_rows()..(row + 1) * self.n_rows())
-    }
-
-    /// Whether inner products of the dense parts are kept.
-    pub(crate) fn has_gram(&self) -> bool {
-        !self.gram.is_empty()
-    }
-
-    fn fill_gram(&mut self) {
-        let (n_rows, n_dense) = (self.n_rows(), self.n_dense);
-        if n_rows > GRAM_ROWS * n_dense {
-            return;
-        }
-        let dense = ArrayView2::from_shape((n_rows, n_dense), &self.dense[..]);
-        let dense = dense.expect("invariant: every row has its dense part");
-        self.gram = dense.dot(&dense.t()).into_raw_vec_and_offset().0;
+    pub(crate) fn dense_row(&self, row: usize) -> &[Lanes] {
+        &self.dense[row * self.dense_stride()..(row + 1) * self.dense_stride()]
     }
 
     /// First entry of `row`, where a prefetch should point.
@@ -173,7 +151,7 @@ impl Compactor {
         out.own_values.reserve(n_own);
         out.own_ptr.reserve(rows.len() + 1);
         out.own_ptr.push(0);
-        out.dense.reserve(rows.len() * x.n_dense());
+        out.dense.reserve(rows.len() * out.dense_stride());
         for &row in rows {
             let weight = weights.map_or(1.0, |weights| weights[row as usize]);
             self.copy_row(x.row(row as usize), weight, &mut out);
@@ -184,7 +162,6 @@ impl Compactor {
         self.touched.clear();
         // The list of the root's features is not worth keeping for the clusters below.
         self.touched.shrink_to(KEEP_TOUCHED);
-        out.fill_gram();
         out
     }
 
@@ -235,7 +212,11 @@ impl Compactor {
         }
         let dense_norm: f32 = row.dense.iter().map(|v| v * v).sum();
         out.own_ptr.push(out.own_values.len() as u32);
-        out.dense.extend_from_slice(row.dense);
+        out.dense.extend(row.dense.chunks(LANES).map(|values| {
+            let mut lanes = Lanes::ZERO;
+            lanes.0[..values.len()].copy_from_slice(values);
+            lanes
+        }));
         out.heads.push(RowHead {
             start,
             end: out.entries.len() as u32,

@@ -11,6 +11,7 @@
 //!
 //! Features that only row `i` has contribute `y α Σv²` to `w·xᵢ`, hence `α Σv²` to `G`: see [`crate::CompactRows`].
 
+use crate::dense::{BLOCK, DenseBlock};
 use crate::{CompactRows, Entry, RowHead};
 use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
 
@@ -25,11 +26,9 @@ const FETCH_ABOVE: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Primal {
     pub(crate) sparse: Vec<Lanes>,
+    /// Of each dense column, filled up as [`CompactRows::dense`].
     pub(crate) dense: Vec<Lanes>,
     pub(crate) bias: Lanes,
-    /// `w·x` of the dense part of each instance, kept up to date in place of `dense` in clusters that keep
-    /// inner products (see [`CompactRows::has_gram`]).
-    pub(crate) dense_scores: Vec<Lanes>,
 }
 
 /// Largest and smallest projected gradient of a pass, by lane.
@@ -77,6 +76,15 @@ struct Running<S: Simd> {
     shrink_above: S::V,
 }
 
+/// What came of a visit.
+enum Visit<S: Simd> {
+    /// Every live lane has shrunk the instance.
+    Shrunk,
+    Unchanged,
+    /// The step in each lane, with the sign of its label.
+    Stepped(S::V),
+}
+
 impl Epoch<'_> {
     #[inline(always)]
     fn pass<S: Simd, const FETCH: bool>(&mut self, simd: S) -> Gap {
@@ -86,22 +94,73 @@ impl Epoch<'_> {
             bias: simd.load(&self.primal.bias),
             shrink_above: simd.load(&self.shrink_above),
         };
-        let mut at = 0;
-        while at < self.active.len() {
-            if FETCH {
-                self.fetch_ahead(simd, at);
-            }
-            if self.visit(simd, self.active[at] as usize, &mut running) {
-                at += 1;
-            } else {
-                self.active.swap_remove(at);
-            }
+        if self.rows.n_dense > 0 {
+            self.visit_in_blocks::<S, FETCH>(simd, &mut running);
+        } else {
+            self.visit_in_turn::<S, FETCH>(simd, &mut running);
         }
         let mut gap = Gap { max: Lanes::ZERO, min: Lanes::ZERO };
         simd.store(&mut gap.max, running.max);
         simd.store(&mut gap.min, running.min);
         simd.store(&mut self.primal.bias, running.bias);
         gap
+    }
+
+    /// Visits sparse instances.
+    #[inline(always)]
+    fn visit_in_turn<S: Simd, const FETCH: bool>(&mut self, simd: S, running: &mut Running<S>) {
+        let mut at = 0;
+        while at < self.active.len() {
+            if FETCH {
+                self.fetch_ahead(simd, at);
+            }
+            match self.visit(simd, self.active[at] as usize, simd.splat(0.0), running) {
+                Visit::Shrunk => {
+                    self.active.swap_remove(at);
+                }
+                Visit::Unchanged | Visit::Stepped(_) => at += 1,
+            }
+        }
+    }
+
+    /// Visits instances that have a dense part as well.
+    #[inline(always)]
+    fn visit_in_blocks<S: Simd, const FETCH: bool>(&mut self, simd: S, running: &mut Running<S>) {
+        let mut start = 0;
+        while start < self.active.len() {
+            let end = (start + BLOCK).min(self.active.len());
+            let mut block = DenseBlock::new(simd, self.rows, &self.active[start..end], &self.primal.dense);
+            let mut kept = start;
+            for at in start..end {
+                if FETCH {
+                    self.fetch_ahead(simd, at);
+                }
+                self.fetch_dense(simd, at + BLOCK);
+                let row = self.active[at];
+                match self.visit(simd, row as usize, block.score(simd, at - start), running) {
+                    Visit::Shrunk => continue,
+                    Visit::Unchanged => {}
+                    Visit::Stepped(step) => block.step(simd, at - start, step),
+                }
+                self.active[kept] = row;
+                kept += 1;
+            }
+            block.apply(simd, &mut self.primal.dense);
+            // From the last place to the first: what moves here must not be one of the block.
+            for place in (kept..end).rev() {
+                self.active.swap_remove(place);
+            }
+            start = kept;
+        }
+    }
+
+    /// Asks for the dense part of the instance at `at`, one of the next block.
+    #[inline(always)]
+    fn fetch_dense<S: Simd>(&self, simd: S, at: usize) {
+        if let Some(&row) = self.active.get(at) {
+            let stride = self.rows.dense_stride();
+            (0..stride).for_each(|at| simd.prefetch(&self.rows.dense, row as usize * stride + at));
+        }
     }
 
     /// Asks for what the next instances will need: the passes over the large clusters wait for memory.
@@ -123,23 +182,24 @@ impl Epoch<'_> {
         }
     }
 
-    /// One coordinate step in all live lanes; false when every live lane has shrunk the instance.
+    /// One coordinate step in all live lanes; `dense` is the score of the dense part, whose weights are left to
+    /// the caller.
     #[inline(always)]
-    fn visit<S: Simd>(&mut self, simd: S, row: usize, running: &mut Running<S>) -> bool {
+    fn visit<S: Simd>(&mut self, simd: S, row: usize, dense: S::V, running: &mut Running<S>) -> Visit<S> {
         let (head, entries) = self.rows.row(row);
         let zero = simd.splat(0.0);
         let y = simd.select(self.positive[row], simd.splat(1.0), simd.splat(-1.0));
         let diagonal = self.diagonal_of(simd, row, head);
         let alpha = simd.load(&self.alpha[row]);
 
-        let score = self.score(simd, row, entries, running.bias);
+        let score = self.score(simd, entries, dense, running.bias);
         let own = simd.add(diagonal, simd.splat(head.own_norm));
         let gradient = simd.fma(y, score, simd.fma(own, alpha, simd.splat(-1.0)));
 
         let at_zero = !simd.ne(alpha, zero);
         let shrunk = at_zero & simd.lt(running.shrink_above, gradient);
         if shrunk | !self.live == u16::MAX {
-            return false;
+            return Visit::Shrunk;
         }
         let projected = simd.select(at_zero, simd.min(gradient, zero), gradient);
         running.max = simd.max(running.max, projected);
@@ -148,13 +208,14 @@ impl Epoch<'_> {
         let curvature = simd.add(diagonal, simd.splat(head.norm));
         let stepped = simd.max(simd.sub(alpha, simd.div(gradient, curvature)), zero);
         let stepped = simd.select(self.live, stepped, alpha);
-        if simd.ne(stepped, alpha) != 0 {
-            let step = simd.mul(y, simd.sub(stepped, alpha));
-            simd.store(&mut self.alpha[row], stepped);
-            running.bias = simd.fma(step, simd.splat(self.rows.bias), running.bias);
-            self.update(simd, row, step);
+        if simd.ne(stepped, alpha) == 0 {
+            return Visit::Unchanged;
         }
-        true
+        let step = simd.mul(y, simd.sub(stepped, alpha));
+        simd.store(&mut self.alpha[row], stepped);
+        running.bias = simd.fma(step, simd.splat(self.rows.bias), running.bias);
+        self.update(simd, entries, step);
+        Visit::Stepped(step)
     }
 
     /// `D` of each lane, by the sign of its label and the instance's weight.
@@ -167,11 +228,11 @@ impl Epoch<'_> {
 
     /// `w·x + b·bias`, without the features that only this row has.
     #[inline(always)]
-    fn score<S: Simd>(&self, simd: S, row: usize, entries: &[Entry], bias: S::V) -> S::V {
+    fn score<S: Simd>(&self, simd: S, entries: &[Entry], dense: S::V, bias: S::V) -> S::V {
         let weights = &self.primal.sparse[..];
         // Two sums: one chain of dependent additions would take four cycles for each entry.
         let mut even = simd.mul(bias, simd.splat(self.rows.bias));
-        let mut odd = simd.splat(0.0);
+        let mut odd = dense;
         let mut pairs = entries.chunks_exact(2);
         for pair in &mut pairs {
             let [a, b] = [pair[0], pair[1]];
@@ -181,66 +242,16 @@ impl Epoch<'_> {
         for a in pairs.remainder() {
             even = simd.fma(simd.splat(a.value), simd.load(&weights[a.feature as usize]), even);
         }
-        if let Some(score) = self.primal.dense_scores.get(row) {
-            odd = simd.add(odd, simd.load(score));
-        } else if self.rows.n_dense > 0 {
-            odd = self.dense_score(simd, row, odd);
-        }
         simd.add(even, odd)
     }
 
+    /// `w += step · x` over the sparse part.
     #[inline(always)]
-    fn dense_score<S: Simd>(&self, simd: S, row: usize, sum: S::V) -> S::V {
-        let mut sums = [sum, simd.splat(0.0), simd.splat(0.0), simd.splat(0.0)];
-        let values = self.rows.dense_row(row);
-        for (values, weights) in values.chunks(4).zip(self.primal.dense.chunks(4)) {
-            for ((sum, &value), weight) in sums.iter_mut().zip(values).zip(weights) {
-                *sum = simd.fma(simd.splat(value), simd.load(weight), *sum);
-            }
-        }
-        simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]))
-    }
-
-    /// `w += step · x`.
-    #[inline(always)]
-    fn update<S: Simd>(&mut self, simd: S, row: usize, step: S::V) {
-        for entry in self.rows.row(row).1 {
+    fn update<S: Simd>(&mut self, simd: S, entries: &[Entry], step: S::V) {
+        for entry in entries {
             let weight = &mut self.primal.sparse[entry.feature as usize];
             let moved = simd.fma(simd.splat(entry.value), step, simd.load(weight));
             simd.store(weight, moved);
-        }
-        match self.rows.gram_row(row) {
-            Some(products) => add_scaled(simd, &mut self.primal.dense_scores, products, step),
-            None => add_scaled(simd, &mut self.primal.dense, self.rows.dense_row(row), step),
-        }
-    }
-}
-
-/// `sums[j] += values[j] · step`.
-#[inline(always)]
-fn add_scaled<S: Simd>(simd: S, sums: &mut [Lanes], values: &[f32], step: S::V) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        let moved = simd.fma(simd.splat(value), step, simd.load(sum));
-        simd.store(sum, moved);
-    }
-}
-
-/// The dense weights of a solved cluster that kept scores instead: `w = Σ yᵢαᵢxᵢ`.
-pub(crate) struct RecoverDense<'a> {
-    pub(crate) rows: &'a CompactRows,
-    pub(crate) positive: &'a [u16],
-    pub(crate) alpha: &'a [Lanes],
-    pub(crate) dense: &'a mut [Lanes],
-}
-
-impl WithSimd for RecoverDense<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (row, alpha) in self.alpha.iter().enumerate().filter(|(_, alpha)| **alpha != Lanes::ZERO) {
-            let y = simd.select(self.positive[row], simd.splat(1.0), simd.splat(-1.0));
-            add_scaled(simd, self.dense, self.rows.dense_row(row), simd.mul(y, simd.load(alpha)));
         }
     }
 }

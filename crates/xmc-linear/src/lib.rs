@@ -25,6 +25,7 @@
 //! ```
 
 mod compact;
+mod dense;
 mod epoch;
 mod error;
 mod params;

@@ -1,10 +1,10 @@
 //! The batched solver: passes, shrinking and the end of each lane.
 
-use crate::epoch::{Epoch, Gap, Primal, RecoverDense};
+use crate::epoch::{Epoch, Gap, Primal};
 use crate::{CheckedSvmParams, CompactRows, GroupWeights};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use xmc_sparse::kernels::{Isa, LANES, Lanes, WithSimd, dispatch, dispatch_on};
+use xmc_sparse::kernels::{Isa, LANES, Lanes, dispatch, dispatch_on};
 
 /// Which instances are positives of which lane.
 #[derive(Debug, Clone, Default)]
@@ -95,10 +95,6 @@ impl LaneSolver {
             }
         }
         report.unconverged = lanes.unfinished.count_ones();
-        if rows.has_gram() {
-            let (alpha, dense) = (&self.alpha[..], &mut self.primal.dense[..]);
-            run(self.isa, RecoverDense { rows, positive: &targets.positive, alpha, dense });
-        }
         report
     }
 
@@ -113,8 +109,7 @@ impl LaneSolver {
             lanes.resize(len, Lanes::ZERO);
         };
         zeros(&mut self.primal.sparse, rows.n_shared());
-        zeros(&mut self.primal.dense, rows.n_dense());
-        zeros(&mut self.primal.dense_scores, if rows.has_gram() { rows.n_rows() } else { 0 });
+        zeros(&mut self.primal.dense, rows.dense_stride() * LANES);
         zeros(&mut self.alpha, rows.n_rows());
         self.primal.bias = Lanes::ZERO;
     }
@@ -141,15 +136,10 @@ impl LaneSolver {
             live: lanes.live,
             shrink_above: lanes.shrink_above,
         };
-        run(self.isa, epoch)
-    }
-}
-
-/// Runs `work` on the instruction set asked for, or the best one.
-fn run<W: WithSimd>(isa: Option<Isa>, work: W) -> W::Output {
-    match isa {
-        None => dispatch(work),
-        Some(isa) => dispatch_on(isa, work),
+        match self.isa {
+            None => dispatch(epoch),
+            Some(isa) => dispatch_on(isa, epoch),
+        }
     }
 }
 

@@ -44,7 +44,9 @@ impl GroupWeights {
             lanes: Vec::with_capacity(n_features),
             values: Vec::with_capacity(n_values),
             bias: primal.bias.0[..n_lanes].iter().map(|b| b * rows.bias).collect(),
-            dense: (0..n_lanes).flat_map(|lane| primal.dense.iter().map(move |w| w.0[lane])).collect(),
+            dense: (0..n_lanes)
+                .flat_map(|lane| primal.dense[..rows.n_dense()].iter().map(move |w| w.0[lane]))
+                .collect(),
         };
         solved.each_feature(|feature, weights| out.push(feature, weights, kept(weights, threshold)));
         out

@@ -109,4 +109,13 @@ impl Simd for Avx2 {
         let [low, high] = [expand(mask as u8), expand((mask >> 8) as u8)];
         unsafe { [_mm256_blendv_ps(b[0], a[0], low), _mm256_blendv_ps(b[1], a[1], high)] }
     }
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        unsafe {
+            let eight = _mm256_add_ps(v[0], v[1]);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
 }

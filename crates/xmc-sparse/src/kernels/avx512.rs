@@ -91,6 +91,10 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_blend_ps(mask, b, a) }
     }
     #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        unsafe { _mm512_reduce_add_ps(v) }
+    }
+    #[inline(always)]
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
         let present = present(values.len());
         // SAFETY: the masked load touches the first `values.len()` (at most 16) values only; `sums` is 16 long.

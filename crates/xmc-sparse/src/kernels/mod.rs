@@ -70,6 +70,9 @@ pub trait Simd: Copy {
     /// `a` where the mask is set, else `b`.
     fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V;
 
+    /// The sum of all lanes.
+    fn sum(self, v: Self::V) -> f32;
+
     /// `sums[l] += x · w` for each set bit `l` of `bits`, lowest first, with the next of `values`: the upper
     /// halves of `f32`s, little endian, as many as there are bits.
     #[inline(always)]
@@ -190,7 +193,7 @@ mod tests {
     struct EveryOperation(Lanes, Lanes, u16);
 
     impl WithSimd for EveryOperation {
-        type Output = (Vec<Lanes>, u16, u16);
+        type Output = (Vec<Lanes>, u16, u16, f32);
 
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Self::Output {
@@ -211,7 +214,7 @@ mod tests {
                 s.store(&mut out, v);
                 out
             });
-            (stored.to_vec(), s.lt(a, b), s.ne(a, b))
+            (stored.to_vec(), s.lt(a, b), s.ne(a, b), s.sum(a))
         }
     }
 

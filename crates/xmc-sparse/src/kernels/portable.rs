@@ -67,4 +67,8 @@ impl Simd for Portable {
     fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V {
         from_fn(|l| if mask >> l & 1 == 1 { a[l] } else { b[l] })
     }
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        v.iter().sum()
+    }
 }

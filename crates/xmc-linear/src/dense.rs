@@ -1,0 +1,161 @@
+//! The dense part of a pass: eight instances at a time.
+//!
+//! The dense score of an instance reads every dense weight, and a step changes every one. A block of instances
+//! shares that: one walk over the weights scores all of them, and one walk adds all their steps. In between,
+//! the step of instance j changes the score of a later instance i of the block by `⟨xᵢ, xⱼ⟩ · stepⱼ`. The
+//! steps are those of one instance after the other, exactly.
+
+use crate::CompactRows;
+use xmc_sparse::kernels::{LANES, Lanes, Simd};
+
+/// Instances in a block: their scores fill half of the registers of AVX-512.
+pub(crate) const BLOCK: usize = 8;
+/// Columns whose weights are in registers at a time.
+const TILE: usize = 4;
+
+/// A block of instances within a pass.
+pub(crate) struct DenseBlock<'a> {
+    /// Dense parts; a short block repeats its last.
+    rows: [&'a [Lanes]; BLOCK],
+    /// Scores before the block.
+    scores: [Lanes; BLOCK],
+    /// The step of each instance; zero where there was none.
+    steps: [Lanes; BLOCK],
+    /// Instances of the block that have stepped, in order.
+    stepped: [usize; BLOCK],
+    n_stepped: usize,
+}
+
+impl<'a> DenseBlock<'a> {
+    /// Scores the dense parts of `ids`, at most [`BLOCK`] of them and at least one.
+    #[inline(always)]
+    pub(crate) fn new<S: Simd>(simd: S, rows: &'a CompactRows, ids: &[u32], weights: &[Lanes]) -> Self {
+        let rows = std::array::from_fn(|at| rows.dense_row(ids[at.min(ids.len() - 1)] as usize));
+        let (zeros, stepped) = ([Lanes::ZERO; BLOCK], [0; BLOCK]);
+        Self { rows, scores: scores_of(simd, rows, weights), steps: zeros, stepped, n_stepped: 0 }
+    }
+
+    /// The score of instance `at` of the block, after the steps of those before it.
+    #[inline(always)]
+    pub(crate) fn score<S: Simd>(&self, simd: S, at: usize) -> S::V {
+        let mut score = simd.load(&self.scores[at]);
+        for &earlier in &self.stepped[..self.n_stepped] {
+            let product = dot(simd, self.rows[at], self.rows[earlier]);
+            score = simd.fma(simd.splat(product), simd.load(&self.steps[earlier]), score);
+        }
+        score
+    }
+
+    /// Notes the step of instance `at`.
+    #[inline(always)]
+    pub(crate) fn step<S: Simd>(&mut self, simd: S, at: usize, step: S::V) {
+        simd.store(&mut self.steps[at], step);
+        self.stepped[self.n_stepped] = at;
+        self.n_stepped += 1;
+    }
+
+    /// Adds all steps to the weights.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(self, simd: S, weights: &mut [Lanes]) {
+        if self.n_stepped > 0 {
+            add_steps(simd, self.rows, &self.steps, weights);
+        }
+    }
+}
+
+// The two walks below name their eight rows one by one, and no closure holds vector operations: loops over the
+// rows are left as loops by the compiler, with the sums in memory, and closures are not inlined for sure.
+
+/// The scores `w·x` of eight rows.
+#[inline(always)]
+fn scores_of<S: Simd>(simd: S, rows: [&[Lanes]; BLOCK], weights: &[Lanes]) -> [Lanes; BLOCK] {
+    let mut sums = [simd.splat(0.0); BLOCK];
+    for (group, weights) in weights.as_chunks::<LANES>().0.iter().enumerate() {
+        for (tile, weights) in weights.as_chunks::<TILE>().0.iter().enumerate() {
+            let weights = load_tile(simd, weights);
+            sums = [
+                add_products(simd, sums[0], tile_of(rows[0], group, tile), weights),
+                add_products(simd, sums[1], tile_of(rows[1], group, tile), weights),
+                add_products(simd, sums[2], tile_of(rows[2], group, tile), weights),
+                add_products(simd, sums[3], tile_of(rows[3], group, tile), weights),
+                add_products(simd, sums[4], tile_of(rows[4], group, tile), weights),
+                add_products(simd, sums[5], tile_of(rows[5], group, tile), weights),
+                add_products(simd, sums[6], tile_of(rows[6], group, tile), weights),
+                add_products(simd, sums[7], tile_of(rows[7], group, tile), weights),
+            ];
+        }
+    }
+    let mut scores = [Lanes::ZERO; BLOCK];
+    for (score, sum) in scores.iter_mut().zip(sums) {
+        simd.store(score, sum);
+    }
+    scores
+}
+
+/// `w += Σ step · x` over eight rows.
+#[inline(always)]
+fn add_steps<S: Simd>(simd: S, rows: [&[Lanes]; BLOCK], steps: &[Lanes; BLOCK], weights: &mut [Lanes]) {
+    let [s0, s1, s2, s3] = load_tile(simd, &[steps[0], steps[1], steps[2], steps[3]]);
+    let [s4, s5, s6, s7] = load_tile(simd, &[steps[4], steps[5], steps[6], steps[7]]);
+    for (group, weights) in weights.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        for (tile, weights) in weights.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
+            let mut sums = load_tile(simd, weights);
+            sums = add_scaled(simd, sums, tile_of(rows[0], group, tile), s0);
+            sums = add_scaled(simd, sums, tile_of(rows[1], group, tile), s1);
+            sums = add_scaled(simd, sums, tile_of(rows[2], group, tile), s2);
+            sums = add_scaled(simd, sums, tile_of(rows[3], group, tile), s3);
+            sums = add_scaled(simd, sums, tile_of(rows[4], group, tile), s4);
+            sums = add_scaled(simd, sums, tile_of(rows[5], group, tile), s5);
+            sums = add_scaled(simd, sums, tile_of(rows[6], group, tile), s6);
+            sums = add_scaled(simd, sums, tile_of(rows[7], group, tile), s7);
+            for (weight, sum) in weights.iter_mut().zip(sums) {
+                simd.store(weight, sum);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load_tile<S: Simd>(simd: S, [a, b, c, d]: &[Lanes; TILE]) -> [S::V; TILE] {
+    [simd.load(a), simd.load(b), simd.load(c), simd.load(d)]
+}
+
+/// Four neighbouring values of a row.
+#[inline(always)]
+fn tile_of(row: &[Lanes], group: usize, tile: usize) -> [f32; TILE] {
+    row[group].0.as_chunks::<TILE>().0[tile]
+}
+
+/// `sum + Σ xᵢ wᵢ`.
+#[inline(always)]
+fn add_products<S: Simd>(simd: S, sum: S::V, x: [f32; TILE], w: [S::V; TILE]) -> S::V {
+    let sum = simd.fma(simd.splat(x[1]), w[1], simd.fma(simd.splat(x[0]), w[0], sum));
+    simd.fma(simd.splat(x[3]), w[3], simd.fma(simd.splat(x[2]), w[2], sum))
+}
+
+/// `sumsᵢ + xᵢ · step`.
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, sums: [S::V; TILE], x: [f32; TILE], step: S::V) -> [S::V; TILE] {
+    [
+        simd.fma(simd.splat(x[0]), step, sums[0]),
+        simd.fma(simd.splat(x[1]), step, sums[1]),
+        simd.fma(simd.splat(x[2]), step, sums[2]),
+        simd.fma(simd.splat(x[3]), step, sums[3]),
+    ]
+}
+
+/// The inner product of two rows.
+#[inline(always)]
+fn dot<S: Simd>(simd: S, left: &[Lanes], right: &[Lanes]) -> f32 {
+    let (mut even, mut odd) = (simd.splat(0.0), simd.splat(0.0));
+    let (left, left_last) = left.as_chunks::<2>();
+    let (right, right_last) = right.as_chunks::<2>();
+    for (left, right) in left.iter().zip(right) {
+        even = simd.fma(simd.load(&left[0]), simd.load(&right[0]), even);
+        odd = simd.fma(simd.load(&left[1]), simd.load(&right[1]), odd);
+    }
+    for (left, right) in left_last.iter().zip(right_last) {
+        even = simd.fma(simd.load(left), simd.load(right), even);
+    }
+    simd.sum(simd.add(even, odd))
+}
