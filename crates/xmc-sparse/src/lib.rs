@@ -3,6 +3,7 @@
 //! * [`Csr`]: compressed sparse rows over [`sprs`], values `f32`, indices `u32`.
 //! * [`Features`]: an instance matrix whose rows have a sparse part and an optional dense part.
 //! * [`RankedLists`]: scored ids, best first, one list for each instance.
+//! * [`combine()`]: the ranked lists of several models as one.
 //! * [`kernels`]: run-time dispatch over AVX-512, AVX2 and portable lanes.
 //!
 //! ```
@@ -13,6 +14,7 @@
 //! # Ok::<(), xmc_sparse::SparseError>(())
 //! ```
 
+mod combine;
 mod csr;
 mod error;
 mod features;
@@ -20,6 +22,7 @@ pub mod kernels;
 mod progress;
 mod ranked;
 
+pub use combine::{Combine, Combiner, UnknownCombine, combine};
 pub use csr::{Csr, CsrBuilder, SparseRow};
 pub use error::SparseError;
 pub use features::{Features, Row};
