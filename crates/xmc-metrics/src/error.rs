@@ -59,4 +59,29 @@ pub enum MetricsError {
         /// The range allowed.
         expected: &'static str,
     },
+    /// Two partitions of different things.
+    #[error(
+        "{found} block numbers beside {expected}: two partitions of the same things have one each for every thing"
+    )]
+    Partitions {
+        /// Things of the first partition.
+        expected: usize,
+        /// Things of the second one.
+        found: usize,
+    },
+    /// No label by which a split into senses could be measured.
+    #[error(
+        "none of the {labels} labels has two senses, at least {min_instances} instances and {min_per_sense} of each sense: give more data or lower the limits"
+    )]
+    NoSplit {
+        /// Number of labels.
+        labels: usize,
+        /// Fewest instances of a label.
+        min_instances: usize,
+        /// Fewest instances of each of its senses.
+        min_per_sense: usize,
+    },
+    /// A random baseline that is the mean of nothing.
+    #[error("0 random splits to compare with: expected at least 1")]
+    NoRandomSplits,
 }

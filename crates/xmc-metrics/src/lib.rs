@@ -32,6 +32,11 @@
 //!   occurs. PECOS has precision and recall only.
 //! * A label is true when its stored value is above 0.
 //!
+//! # Partitions
+//!
+//! [`variation_of_information`] compares two partitions of the same things. [`SenseSplit`] uses it to tell how well the senses
+//! of ambiguous labels are told apart by the clusters to which their instances are routed.
+//!
 //! ```
 //! use xmc_metrics::{Evaluator, Metric};
 //! use xmc_sparse::{Csr, RankedLists, Scored};
@@ -50,14 +55,18 @@
 mod error;
 mod evaluator;
 mod labels;
+mod partition;
 mod propensity;
 mod ranking;
 mod scores;
+mod senses;
 
 pub use error::MetricsError;
 pub use evaluator::Evaluator;
+pub use partition::variation_of_information;
 pub use propensity::{Propensities, PropensityParams};
 pub use scores::{Metric, Scores};
+pub use senses::{LabelSplit, Routed, SenseSplit, SenseSplitParams};
 
 /// What most functions of this crate return.
 pub type Result<T, E = MetricsError> = std::result::Result<T, E>;
