@@ -88,6 +88,21 @@ pub enum TreeError {
     /// Instance weights, labels or features of different heights or a value that is not finite.
     #[error(transparent)]
     Matrix(#[from] SparseError),
+    /// Label features that need the labels' own features, which are not there.
+    #[error(
+        "label features `{kind}` need the labels' own features (names through the vectoriser, or a matrix); \
+         give them or use `pifa`"
+    )]
+    NoOwnFeatures {
+        /// The kind of label features.
+        kind: &'static str,
+    },
+    /// A mixing weight that is none.
+    #[error("`alpha`, the weight of instances in `pifa-lf-convex`, is {found}, expected 0 to 1")]
+    Alpha {
+        /// The value found.
+        found: f32,
+    },
     /// Clustering failed.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

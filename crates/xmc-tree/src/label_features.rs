@@ -1,15 +1,26 @@
-//! Label features Z: what a label looks like, from the instances that have it.
+//! Label features Z: what a label looks like, from the instances that have it and from its own text.
 //!
 //! PIFA (positive instance feature aggregation; Yu et al., JMLR 2022): rows of Y normalised, so that an
-//! instance with many labels says less about each; Z = YᵀX; rows of Z normalised.
+//! instance with many labels says less about each; Z = YᵀX; rows of Z normalised. The other
+//! kinds are those of PECOS's label embedding factory.
 
 use crate::TreeError;
-use ndarray::{Array2, Axis};
-use rayon::prelude::*;
+use crate::aggregate::{Aggregate, Blend, fits};
 use serde::{Deserialize, Serialize};
-use xmc_sparse::{Csr, Features, SparseError, SparseRow};
+use xmc_sparse::{Csr, Features, SparseError};
 
 /// How labels get their features.
+///
+/// | kind | features of a label | needs own features |
+/// |---|---|---|
+/// | `pifa` | the sum of its instances | no |
+/// | `pii` | which instances it has | no |
+/// | `pifa-lf-concat` | both the sum and its own features, side by side | yes |
+/// | `pifa-lf-convex` | a mean of the sum and its own features | yes |
+///
+/// Take `pifa` unless there is a reason. `pii` clusters labels that occur together, whatever the texts say; it
+/// tells nothing about labels of the same kind that never meet. The others help when many labels have few
+/// instances and good names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -17,6 +28,73 @@ pub enum LabelFeatures {
     /// Sum of the instances that have the label: `Z = rownorm(rownorm(Y)ᵀ X)`.
     #[default]
     Pifa,
+    /// Positive instance indices: `Z = rownorm(Yᵀ)`, `n_labels × n_samples`.
+    Pii,
+    /// `Z = rownorm([PIFA | F])` with the labels' own features F, of any width.
+    PifaLfConcat,
+    /// `Z = rownorm(α PIFA + (1 − α) F)` with the labels' own features F, as wide as X.
+    PifaLfConvex,
+}
+
+/// What label features may be made of beside instances and labels.
+///
+/// A label's *own* features F are what is known of it without instances: its name or description through
+/// the vectoriser of the instances, or any matrix. They are taken as they are: rows of norm 1 weigh as much as
+/// PIFA's. With `pifa`, `pifa-lf-concat` and `pifa-lf-convex`, a label whose instances say nothing takes its own
+/// features in the place of the sum where they are as wide as X (dense columns may be missing), so
+/// that the tree places it by its text. Where the width differs, `pifa` does not look at them, as `pii` never does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct LabelFeatureInputs<'a> {
+    /// How often each instance counts; `None` is once.
+    pub weights: Option<&'a [f32]>,
+    /// F, the labels' own features, `n_labels ×` any width.
+    pub own: Option<&'a Features>,
+    /// α, the weight of PIFA in `pifa-lf-convex`. In 0..=1, default [`Self::ALPHA`].
+    pub alpha: f32,
+}
+
+impl Default for LabelFeatureInputs<'_> {
+    fn default() -> Self {
+        Self { weights: None, own: None, alpha: Self::ALPHA }
+    }
+}
+
+impl<'a> LabelFeatureInputs<'a> {
+    /// PECOS's α.
+    pub const ALPHA: f32 = 0.5;
+
+    /// Sets [`Self::weights`].
+    #[must_use]
+    pub fn weights(mut self, weights: Option<&'a [f32]>) -> Self {
+        self.weights = weights;
+        self
+    }
+
+    /// Sets [`Self::own`].
+    #[must_use]
+    pub fn own(mut self, own: Option<&'a Features>) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// Sets [`Self::alpha`].
+    #[must_use]
+    pub fn alpha(mut self, alpha: f32) -> Self {
+        self.alpha = alpha;
+        self
+    }
+
+    fn check(&self, x: &Features, y: &Csr) -> Result<(), TreeError> {
+        check_rows("rows of the labels (one for each instance)", x.n_samples(), y.n_rows())?;
+        if let Some(weights) = self.weights {
+            check_weights(weights, x.n_samples())?;
+        }
+        if let Some(own) = self.own {
+            check_rows("rows of the labels' own features (one for each label)", y.n_cols(), own.n_samples())?;
+        }
+        if (0.0..=1.0).contains(&self.alpha) { Ok(()) } else { Err(TreeError::Alpha { found: self.alpha }) }
+    }
 }
 
 impl LabelFeatures {
@@ -25,28 +103,83 @@ impl LabelFeatures {
     /// n_labels`). A label without instances has a row of zeros.
     ///
     /// # Errors
-    /// [`TreeError::Matrix`] when `x` and `y` differ in rows.
+    /// As [`compute_with`](Self::compute_with).
     pub fn compute(self, x: &Features, y: &Csr) -> Result<Features, TreeError> {
-        self.compute_weighted(x, y, None)
+        self.compute_with(x, y, &LabelFeatureInputs::default())
     }
 
     /// As [`compute`](Self::compute), instance `i` counting `weights[i]` times.
     ///
     /// # Errors
-    /// [`TreeError::Matrix`] when `x`, `y` and `weights` differ in rows or a weight is not finite.
+    /// As [`compute_with`](Self::compute_with).
     pub fn compute_weighted(
         self,
         x: &Features,
         y: &Csr,
         weights: Option<&[f32]>,
     ) -> Result<Features, TreeError> {
-        check_rows("rows of the labels (one for each instance)", x.n_samples(), y.n_rows())?;
-        if let Some(weights) = weights {
-            check_weights(weights, x.n_samples())?;
+        self.compute_with(x, y, &LabelFeatureInputs::default().weights(weights))
+    }
+
+    /// Label features from everything that may be known. A label of which nothing is known has a row of zeros.
+    ///
+    /// ```
+    /// use xmc_sparse::{Csr, Features};
+    /// use xmc_tree::{LabelFeatureInputs, LabelFeatures};
+    /// let x = Features::from_sparse(Csr::from_rows(3, [[(0, 1.0)], [(1, 1.0)]])?);
+    /// let y = Csr::from_rows(2, [[(0, 1.0)], [(0, 1.0)]])?;
+    /// // Nothing has label 1, but its name has feature 2.
+    /// let names = Features::from_sparse(Csr::from_rows(3, [vec![], vec![(2, 1.0)]])?);
+    /// let inputs = LabelFeatureInputs::default().own(Some(&names));
+    /// let z = LabelFeatures::Pifa.compute_with(&x, &y, &inputs)?;
+    /// assert_eq!(z.sparse().row(0).indices, &[0, 1]);
+    /// assert_eq!(z.sparse().row(1).indices, &[2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TreeError::Matrix`] when `x`, `y` and `weights` differ in rows, when the own features have not one row
+    /// for each label or (`pifa-lf-convex`) another width than `x`, or when a weight is not finite;
+    /// [`TreeError::NoOwnFeatures`] when the kind needs own features, [`TreeError::Alpha`].
+    pub fn compute_with(
+        self,
+        x: &Features,
+        y: &Csr,
+        inputs: &LabelFeatureInputs<'_>,
+    ) -> Result<Features, TreeError> {
+        inputs.check(x, y)?;
+        let blend = match self {
+            Self::Pii => {
+                let indices = weighted_transpose(y, inputs.weights);
+                return Ok(Features::from_sparse(indices.into_l2_normalized_rows()));
+            }
+            Self::Pifa => Blend::Fallback,
+            Self::PifaLfConcat => Blend::Concat,
+            Self::PifaLfConvex => Blend::Convex { alpha: inputs.alpha },
+        };
+        self.check_own(inputs.own, x)?;
+        let shares = weighted_transpose(&y.l2_normalized_rows(), inputs.weights);
+        Ok(Aggregate { shares: &shares, x, own: inputs.own, blend }.compute()?)
+    }
+
+    /// Whether there are own features where they are needed, of the width that is needed.
+    fn check_own(self, own: Option<&Features>, x: &Features) -> Result<(), TreeError> {
+        let Some(own) = own else {
+            return match self {
+                Self::PifaLfConcat => Err(TreeError::NoOwnFeatures { kind: "pifa-lf-concat" }),
+                Self::PifaLfConvex => Err(TreeError::NoOwnFeatures { kind: "pifa-lf-convex" }),
+                Self::Pifa | Self::Pii => Ok(()),
+            };
+        };
+        if self != Self::PifaLfConvex || fits(own, x) {
+            return Ok(());
         }
-        match self {
-            Self::Pifa => pifa(x, y, weights),
-        }
+        let (what, expected, found) = if own.n_sparse() == x.n_sparse() {
+            ("dense columns of the labels' own features for pifa-lf-convex", x.n_dense(), own.n_dense())
+        } else {
+            ("sparse columns of the labels' own features for pifa-lf-convex", x.n_sparse(), own.n_sparse())
+        };
+        Err(SparseError::Shape { what, expected, found }.into())
     }
 }
 
@@ -62,45 +195,11 @@ fn check_weights(weights: &[f32], n_samples: usize) -> Result<(), SparseError> {
     }
 }
 
-fn pifa(x: &Features, y: &Csr, weights: Option<&[f32]>) -> Result<Features, TreeError> {
-    let shares = shares(y, weights);
-    let sparse = shares.dot(x.sparse())?;
-    let dense = x.dense().map(|rows| {
-        let mut sums = Array2::<f32>::zeros((shares.n_rows(), rows.ncols()));
-        // A label's instances are summed in their order: the same bits at any number of threads.
-        sums.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(label, mut sum)| {
-            shares.row(label).iter().for_each(|(i, share)| sum.scaled_add(share, &rows.row(i as usize)));
-        });
-        sums
-    });
-    normalize_jointly(sparse, dense)
-}
-
-/// The share of every instance in every label, `n_labels × n_samples`: Y with rows of norm 1 (and
-/// multiplied by the instance's weight), transposed.
-fn shares(y: &Csr, weights: Option<&[f32]>) -> Csr {
-    let unit = y.l2_normalized_rows();
-    let Some(weights) = weights else { return unit.transpose() };
-    let weighted = unit.rows().zip(weights).map(|(row, &weight)| {
+/// Yᵀ, `n_labels × n_samples`, instance `i` multiplied by `weights[i]`.
+fn weighted_transpose(y: &Csr, weights: Option<&[f32]>) -> Csr {
+    let Some(weights) = weights else { return y.transpose() };
+    let weighted = y.rows().zip(weights).map(|(row, &weight)| {
         row.iter().map(move |(label, value)| (label, value * weight)).collect::<Vec<_>>()
     });
     Csr::from_rows(y.n_cols(), weighted).expect("invariant: finite weights, the labels of y").transpose()
-}
-
-/// Every row of `[sparse | dense]` divided by its norm; rows of zeros stay.
-fn normalize_jointly(sparse: Csr, dense: Option<Array2<f32>>) -> Result<Features, TreeError> {
-    let Some(mut dense) = dense else { return Ok(Features::from_sparse(sparse.into_l2_normalized_rows())) };
-    let scales: Vec<f32> = sparse.rows().zip(dense.rows()).map(|(s, d)| scale(s, d.iter())).collect();
-    dense.rows_mut().into_iter().zip(&scales).for_each(|(mut row, &scale)| row *= scale);
-    let scaled = sparse.rows().zip(&scales).map(|(row, &scale)| {
-        row.iter().map(move |(feature, value)| (feature, value * scale)).collect::<Vec<_>>()
-    });
-    let sparse = Csr::from_rows(sparse.n_cols(), scaled)?;
-    Ok(Features::new(sparse, Some(dense))?)
-}
-
-fn scale<'a>(sparse: SparseRow<'a>, dense: impl Iterator<Item = &'a f32>) -> f32 {
-    let squares = sparse.values.iter().chain(dense).map(|&value| f64::from(value) * f64::from(value));
-    let norm = squares.sum::<f64>().sqrt();
-    if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 }
 }

@@ -3,6 +3,8 @@
 //! A [`LabelTree`] is a chain of [`TreeLayer`]s from the root to the labels. [`LabelFeatures`] says what
 //! a label looks like, [`TreeParams`] how labels are clustered by it, [`Outline`] shows the result.
 
+mod aggregate;
+mod column_set;
 mod error;
 mod label_features;
 mod layer;
@@ -13,7 +15,7 @@ mod search;
 mod tree;
 
 pub use error::TreeError;
-pub use label_features::LabelFeatures;
+pub use label_features::{LabelFeatureInputs, LabelFeatures};
 pub use layer::TreeLayer;
 pub use matcher::Matcher;
 pub use outline::Outline;

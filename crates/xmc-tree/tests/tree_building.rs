@@ -1,12 +1,12 @@
-//! From instances to a tree: label features, shape, balance, determinism.
+//! From label features to a tree: shape, balance, determinism.
 #![allow(clippy::unwrap_used)] // a test that cannot set up its data should panic
 
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::Array2;
 use proptest::prelude::*;
 use rand::distributions::{Distribution, Uniform};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use xmc_sparse::{Csr, Features, SparseError};
+use xmc_sparse::{Csr, Features};
 use xmc_tree::{LabelFeatures, LabelTree, TreeError, TreeParams};
 
 fn random(n: usize, d: usize, nnz: usize, rng: &mut StdRng) -> Csr {
@@ -18,68 +18,6 @@ fn random(n: usize, d: usize, nnz: usize, rng: &mut StdRng) -> Csr {
 
 fn build(params: TreeParams, features: &Features) -> LabelTree {
     params.check().unwrap().fit(features).unwrap()
-}
-
-fn to_dense(matrix: &Csr) -> Array2<f32> {
-    let mut dense = Array2::zeros((matrix.n_rows(), matrix.n_cols()));
-    for (row, entries) in matrix.rows().enumerate() {
-        entries.iter().for_each(|(col, value)| dense[[row, col as usize]] = value);
-    }
-    dense
-}
-
-fn scale_to_norm(row: &mut ndarray::ArrayViewMut1<'_, f32>, norm: f32) {
-    let found = row.dot(row).sqrt();
-    row.mapv_inplace(|value| if found > 0.0 { norm * value / found } else { 0.0 });
-}
-
-/// PIFA by the formula, on dense matrices.
-fn naive_pifa(x: &Array2<f32>, y: &Array2<f32>, weights: &[f32]) -> Array2<f32> {
-    let mut y = y.clone();
-    y.rows_mut().into_iter().zip(weights).for_each(|(mut row, &weight)| scale_to_norm(&mut row, weight));
-    let mut z = y.t().dot(x);
-    z.rows_mut().into_iter().for_each(|mut row| scale_to_norm(&mut row, 1.0));
-    z
-}
-
-fn assert_close(left: &Array2<f32>, right: &Array2<f32>) {
-    assert_eq!(left.dim(), right.dim());
-    let worst = left.iter().zip(right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst < 1e-5, "differs by {worst}");
-}
-
-#[test]
-fn pifa_follows_its_formula_over_sparse_and_dense_parts() {
-    let mut rng = StdRng::seed_from_u64(1);
-    let x = random(40, 30, 6, &mut rng);
-    // Eleven labels with instances and a twelfth without.
-    let y = random(40, 11, 2, &mut rng).binarized();
-    let y = Csr::from_rows(12, y.rows().map(|row| row.iter().collect::<Vec<_>>())).unwrap();
-    let weights: Vec<f32> = (0..40).map(|_| rng.gen_range(0.5..2.0)).collect();
-    let (x_dense, y_dense) = (to_dense(&x), to_dense(&y));
-
-    let plain = LabelFeatures::Pifa.compute(&Features::from_sparse(x.clone()), &y).unwrap();
-    assert_close(&to_dense(plain.sparse()), &naive_pifa(&x_dense, &y_dense, &[1.0; 40]));
-    assert_eq!(plain.sparse().row(11).nnz(), 0);
-
-    let block = Array2::from_shape_fn((40, 5), |_| rng.gen_range(-1.0f32..1.0));
-    let both = Features::new(x, Some(block.clone())).unwrap();
-    let features = LabelFeatures::Pifa.compute_weighted(&both, &y, Some(&weights)).unwrap();
-    let joined = concatenate![Axis(1), x_dense, block];
-    let found = concatenate![Axis(1), to_dense(features.sparse()), features.dense().unwrap()];
-    assert_close(&found, &naive_pifa(&joined, &y_dense, &weights));
-}
-
-#[test]
-fn label_features_refuse_what_does_not_fit() {
-    let x = Features::from_sparse(Csr::empty(3, 2));
-    let short = LabelFeatures::Pifa.compute(&x, &Csr::empty(2, 4));
-    assert!(matches!(short, Err(TreeError::Matrix(SparseError::Shape { expected: 3, found: 2, .. }))));
-    let y = Csr::empty(3, 4);
-    let few = LabelFeatures::Pifa.compute_weighted(&x, &y, Some(&[1.0]));
-    assert!(matches!(few, Err(TreeError::Matrix(SparseError::Shape { expected: 3, found: 1, .. }))));
-    let nan = LabelFeatures::Pifa.compute_weighted(&x, &y, Some(&[1.0, f32::NAN, 1.0]));
-    assert!(matches!(nan, Err(TreeError::Matrix(SparseError::NonFinite { row: 1, .. }))));
 }
 
 #[test]
