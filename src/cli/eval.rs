@@ -1,12 +1,11 @@
 //! `xmc eval`: the scores of a model on labelled data.
 
-use super::open_model;
+use super::{note_unknown, open_model};
 use crate::args::EvalArgs;
-use crate::console::{Console, count, print};
+use crate::console::{Console, print};
 use anyhow::Result;
 use serde::Serialize;
-use std::path::Path;
-use xmc::{Dataset, LabelSource, ReadOptions, Scores, UnknownLabels, read_dataset};
+use xmc::{LabelSource, ReadOptions, Scores, UnknownLabels, read_dataset};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
@@ -32,18 +31,6 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
     match args.json {
         true => print(serde_json::to_string(&Report { scores, unknown_labels })?),
         false => print(scores),
-    }
-}
-
-/// Says how many labels of `dataset` a model of `n_labels` labels cannot know.
-fn note_unknown(console: &Console, path: &Path, dataset: &Dataset, n_labels: usize) {
-    let unknown = dataset.n_labels().saturating_sub(n_labels);
-    if unknown > 0 {
-        let path = path.display();
-        let unknown = count(unknown, "label");
-        console.note(format_args!(
-            "{path}: {unknown} of which the training data have none: each counts as missed"
-        ));
     }
 }
 

@@ -6,11 +6,11 @@ mod predict;
 mod train;
 
 use crate::args::{Args, Verb};
-use crate::console::Console;
+use crate::console::{Console, count};
 use crate::interrupt;
 use anyhow::{Context, Result};
 use std::path::Path;
-use xmc::Model;
+use xmc::{Dataset, Model};
 
 /// Does what was asked for.
 pub(crate) fn run(args: Args) -> Result<()> {
@@ -26,4 +26,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
 
 fn open_model(dir: &Path) -> Result<Model> {
     Model::open(dir).context("cannot open the model")
+}
+
+/// Says how many labels of `dataset` a model of `n_labels` labels cannot know.
+fn note_unknown(console: &Console, path: &Path, dataset: &Dataset, n_labels: usize) {
+    let unknown = dataset.n_labels().saturating_sub(n_labels);
+    if unknown > 0 {
+        let path = path.display();
+        let unknown = count(unknown, "label");
+        console.note(format_args!(
+            "{path}: {unknown} of which the training data have none: each counts as missed"
+        ));
+    }
 }

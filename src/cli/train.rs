@@ -1,5 +1,6 @@
 //! `xmc train`: data and hyper-parameters to a model directory.
 
+use super::note_unknown;
 use crate::args::TrainArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::failure::usage;
@@ -96,8 +97,8 @@ impl Job {
             options: ReadOptions {
                 label_path: args.valid_labels.clone(),
                 dense: args.valid_dense.clone(),
-                // The labels are set when the training data have told them.
-                unknown_labels: UnknownLabels::Ignore,
+                // The labels are set when the training data have told them; others count as missed.
+                unknown_labels: UnknownLabels::Grow,
                 labels: LabelSource::Data,
                 ..options.clone()
             },
@@ -144,11 +145,7 @@ impl Job {
             valid.options.label_by = LabelBy::Key;
         }
         let dataset = valid.read(console)?;
-        let unknown = dataset.skipped.labels;
-        if unknown > 0 {
-            let (path, unknown) = (valid.path.display(), count(unknown, "true label"));
-            console.note(format_args!("{path}: left out {unknown} of which the training data have none"));
-        }
+        note_unknown(console, &valid.path, &dataset, train.n_labels());
         Ok(Some(dataset))
     }
 
