@@ -3,6 +3,7 @@
 //! * [`read_dataset`]: a whole file into a [`Dataset`], of any [`Format`], compressed or not.
 //! * [`RecordReader`]: the same record by record or in batches, in bounded memory, also from endless input.
 //! * [`LabelMap`]: what the label ids of a data set mean.
+//! * [`synth`]: data that are made, with known truth.
 //! * [`write_npz`], [`write_npy`], [`write_xc`]: matrices for other programs.
 //!
 //! Every fault is a [`DataError`] with the file, the line and what was expected there. Faults of single
@@ -19,6 +20,7 @@ mod reader;
 mod record;
 mod resolve;
 mod source;
+pub mod synth;
 mod texts;
 
 pub use dataset::{Dataset, Input, Skipped};
