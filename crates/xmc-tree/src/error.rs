@@ -1,5 +1,6 @@
 //! Every way that a label tree, its features or its parameters can be wrong.
 
+use crate::Place;
 use xmc_cluster::ClusterError;
 use xmc_sparse::SparseError;
 
@@ -120,4 +121,146 @@ pub enum TreeError {
         /// Which parameter is 0.
         name: &'static str,
     },
+    /// A child of an inner layer under several parents; only labels may stand in several places.
+    #[error(
+        "tree layer {layer}: {children} clusters stand in {slots} places; only the last layer may have children \
+         under several parents"
+    )]
+    Overlap {
+        /// Layer number from the root, 0-based.
+        layer: usize,
+        /// Children of the layer.
+        children: usize,
+        /// Places under its parents.
+        slots: usize,
+    },
+    /// A layer that is not there or cannot be skipped.
+    #[error("a tree of {depth} layers has no inner layer {layer} to skip: the last one holds the labels")]
+    NoInnerLayer {
+        /// Layer number from the root, 0-based.
+        layer: usize,
+        /// Layers of the tree.
+        depth: usize,
+    },
+    /// A taxonomy without a node.
+    #[error("the taxonomy is empty: expected at least one label")]
+    TaxonomyEmpty,
+    /// A line without its two fields.
+    #[error("taxonomy line {line}: expected {expected}, found {content:?}")]
+    TaxonomyFields {
+        /// Line number, from 1.
+        line: usize,
+        /// The fields expected.
+        expected: &'static str,
+        /// The line.
+        content: String,
+    },
+    /// A label or a category without a name.
+    #[error(
+        "taxonomy line {line}: a name is empty (write `\\/` for a slash that is part of a name) in {content:?}"
+    )]
+    TaxonomySegment {
+        /// Line number, from 1.
+        line: usize,
+        /// The line.
+        content: String,
+    },
+    /// Text that is not JSON, or JSON of another shape.
+    #[error("taxonomy line {line}, column {column}: {reason}")]
+    TaxonomyJson {
+        /// Line number, from 1.
+        line: usize,
+        /// Column number, from 1.
+        column: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A label without a key.
+    #[error("taxonomy, {place}: an object without children is a label and needs a `name`, its key")]
+    TaxonomyNoName {
+        /// Where it stands.
+        place: Place,
+    },
+    /// An outline that was cut short.
+    #[error("taxonomy, {place}: {found} children were left out; export the tree without limits")]
+    TaxonomyLeftOut {
+        /// Where they are missing.
+        place: Place,
+        /// How many.
+        found: u64,
+    },
+    /// A label that the label map does not have.
+    #[error("taxonomy, {place}: there is no label {label:?}; remove it, or add it to the labels")]
+    TaxonomyLabel {
+        /// Where it stands.
+        place: Place,
+        /// The key.
+        label: String,
+    },
+    /// A label or category in two places.
+    #[error(
+        "taxonomy, {place}: {label:?} is under {parent:?}, but {before} puts it under {other:?}; it can have one \
+         place only"
+    )]
+    TaxonomyTwoParents {
+        /// Where the second place is given.
+        place: Place,
+        /// The label or category.
+        label: String,
+        /// The second parent.
+        parent: String,
+        /// Where the first place is given.
+        before: Place,
+        /// The first parent.
+        other: String,
+    },
+    /// A parent that is not described.
+    #[error(
+        "taxonomy, {place}: {child:?} is under {parent:?}, which has no line of its own; add one, with no parent \
+         if it is at the top"
+    )]
+    TaxonomyNoParent {
+        /// Where the child stands.
+        place: Place,
+        /// The child.
+        child: String,
+        /// Its parent.
+        parent: String,
+    },
+    /// Parents that lead back to where they started.
+    #[error("taxonomy, {place}: the parents go round in a circle: {}", cycle.join(" → "))]
+    TaxonomyCycle {
+        /// Where one of them stands.
+        place: Place,
+        /// Names from child to parent, the first one again at the end.
+        cycle: Vec<String>,
+    },
+    /// More categories above each other than any taxonomy has.
+    #[error("taxonomy, {place}: more than {limit} categories above each other")]
+    TaxonomyDepth {
+        /// Where it is too deep.
+        place: Place,
+        /// The most allowed.
+        limit: usize,
+    },
+    /// Labels that the taxonomy does not mention.
+    #[error(
+        "the taxonomy has no place for {found} of the labels: {}{}", named.join(", "),
+        if *found > named.len() { ", …" } else { "" }
+    )]
+    TaxonomyUnplaced {
+        /// How many.
+        found: usize,
+        /// Keys of the first of them.
+        named: Vec<String>,
+    },
+}
+
+impl TreeError {
+    pub(crate) fn json(error: &serde_json::Error) -> Self {
+        // The parser's message ends with the place, which has its own fields here.
+        let reason = error.to_string();
+        let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason).to_owned();
+        Self::TaxonomyJson { line: error.line(), column: error.column(), reason }
+    }
 }

@@ -1,6 +1,6 @@
 //! One level of a label tree: which children stand under which parent.
 
-use crate::TreeError;
+use crate::{ChildParents, TreeError};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use xmc_sparse::{Csr, CsrBuilder, SparseRow};
@@ -112,6 +112,33 @@ impl TreeLayer {
     /// Number of places under all parents, at least `n_children`.
     pub fn n_slots(&self) -> usize {
         self.children.len()
+    }
+
+    /// Whether every child stands under exactly one parent.
+    pub fn is_partition(&self) -> bool {
+        self.n_slots() == self.n_children
+    }
+
+    /// Where each child stands: the layer from child to parent.
+    pub fn parents(&self) -> ChildParents {
+        ChildParents::new(self)
+    }
+
+    /// The layer from these parents to the children of `below`, whose parents are this layer's children. A
+    /// child under several clusters of one parent stands there once.
+    ///
+    /// # Errors
+    /// [`TreeError::TooManyLabels`].
+    pub(crate) fn skip_to(&self, below: &Self) -> Result<Self, TreeError> {
+        let lists = (0..self.n_parents()).map(|parent| {
+            let clusters = self.children(parent).iter();
+            let mut children: Vec<u32> =
+                clusters.flat_map(|&cluster| below.children(cluster as usize)).copied().collect();
+            children.sort_unstable();
+            children.dedup();
+            children
+        });
+        Self::from_lists(lists, below.n_children)
     }
 
     /// The slots of parent `parent`; panics when it is out of range.

@@ -6,12 +6,15 @@
 mod aggregate;
 mod column_set;
 mod error;
+mod hierarchy;
 mod label_features;
 mod layer;
 mod matcher;
 mod outline;
 mod params;
+mod parents;
 mod search;
+mod taxonomy;
 mod tree;
 
 pub use error::TreeError;
@@ -20,6 +23,8 @@ pub use layer::TreeLayer;
 pub use matcher::Matcher;
 pub use outline::Outline;
 pub use params::{TreeBuilder, TreeParams};
+pub use parents::ChildParents;
 pub use search::{LayerScorer, PostProcessor, SearchParams, SearchScratch, beam_search};
+pub use taxonomy::{Place, TaxonomyFormat};
 pub use tree::LabelTree;
 pub use xmc_cluster::Seeding;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use xmc_sparse::Csr;
 
 /// A chain of [`TreeLayer`]s: layer 0 has one parent (the root), the children of a layer are the
-/// parents of the next, the children of the last are the labels.
+/// parents of the next, the children of the last are the labels. A cluster has one parent; a label may
+/// have several ([`Self::is_partition`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "TreeParts")]
 pub struct LabelTree {
@@ -38,7 +39,8 @@ impl LabelTree {
     /// A tree from its layers, root first.
     ///
     /// # Errors
-    /// [`TreeError::NoLayers`], [`TreeError::Roots`], [`TreeError::NoLabels`], [`TreeError::Chain`].
+    /// [`TreeError::NoLayers`], [`TreeError::Roots`], [`TreeError::NoLabels`], [`TreeError::Chain`],
+    /// [`TreeError::Overlap`].
     pub fn from_layers(layers: Vec<TreeLayer>) -> Result<Self, TreeError> {
         let (first, last) = layers.first().zip(layers.last()).ok_or(TreeError::NoLayers)?;
         if first.n_parents() != 1 {
@@ -52,8 +54,53 @@ impl LabelTree {
             if expected != found {
                 return Err(TreeError::Chain { layer: layer + 1, expected, found });
             }
+            if !pair[0].is_partition() {
+                let (children, slots) = (pair[0].n_children(), pair[0].n_slots());
+                return Err(TreeError::Overlap { layer, children, slots });
+            }
         }
         Ok(Self { layers })
+    }
+
+    /// The same tree with another last layer: other places for its labels under the same clusters.
+    ///
+    /// # Errors
+    /// [`TreeError::NoLabels`], or [`TreeError::Chain`] when `leaves` has another number of parents.
+    pub fn with_leaves(mut self, leaves: TreeLayer) -> Result<Self, TreeError> {
+        self.layers.pop();
+        match (self.layers.is_empty(), leaves.n_parents()) {
+            (true, found) if found != 1 => Err(TreeError::Roots { found }),
+            _ => {
+                self.layers.push(leaves);
+                Self::from_layers(self.layers)
+            }
+        }
+    }
+
+    /// The tree without the clusters of layer `layer`: what was under them comes under their parents. More
+    /// inner products for each query, fewer chances to lose the way.
+    ///
+    /// # Errors
+    /// [`TreeError::NoInnerLayer`] when it is the last layer or there is none, [`TreeError::TooManyLabels`].
+    pub fn skip_layer(mut self, layer: usize) -> Result<Self, TreeError> {
+        if layer + 1 >= self.depth() {
+            return Err(TreeError::NoInnerLayer { layer, depth: self.depth() });
+        }
+        let above = self.layers.remove(layer);
+        self.layers[layer] = above.skip_to(&self.layers[layer])?;
+        Self::from_layers(self.layers)
+    }
+
+    /// The tree with its uppermost layers skipped until there are at most `max_depth` (at least 1): 2 is a
+    /// root over all leaf clusters, 1 is one-vs-rest.
+    ///
+    /// # Errors
+    /// [`TreeError::TooManyLabels`].
+    pub fn with_max_depth(mut self, max_depth: usize) -> Result<Self, TreeError> {
+        while self.depth() > max_depth.max(1) {
+            self = self.skip_layer(0)?;
+        }
+        Ok(self)
     }
 
     /// One layer with every label under the root: no search, all labels are scored.
@@ -88,6 +135,16 @@ impl LabelTree {
     /// Number of layers, at least 1.
     pub fn depth(&self) -> usize {
         self.layers.len()
+    }
+
+    /// Whether every label stands under exactly one cluster.
+    pub fn is_partition(&self) -> bool {
+        self.leaves().is_partition()
+    }
+
+    /// The last layer: from leaf clusters to labels.
+    pub fn leaves(&self) -> &TreeLayer {
+        self.layers.last().expect("invariant: at least one layer")
     }
 
     /// All layers, root first.
@@ -137,6 +194,41 @@ mod tests {
         assert_eq!(LabelTree::from_layers(twice), Err(TreeError::Chain { layer: 1, expected: 2, found: 1 }));
         let childless = TreeLayer::from_parts(vec![0, 0], vec![], 0).unwrap();
         assert_eq!(LabelTree::from_layers(vec![childless]), Err(TreeError::NoLabels));
+    }
+
+    #[test]
+    fn labels_may_stand_in_several_places_and_clusters_may_not() {
+        let leaves = TreeLayer::from_lists([vec![0, 1, 3], vec![1, 2, 3]], 4).unwrap();
+        let tree = small().with_leaves(leaves.clone()).unwrap();
+        assert!(small().is_partition() && !tree.is_partition());
+        assert_eq!(tree.leaves().parents().of(3), &[0, 1]);
+        let twice = TreeLayer::from_lists([vec![0, 1], vec![1]], 2).unwrap();
+        let top = TreeLayer::from_lists([[0, 1]], 2).unwrap();
+        let layers = vec![top.clone(), twice, leaves.clone()];
+        assert_eq!(
+            LabelTree::from_layers(layers),
+            Err(TreeError::Overlap { layer: 1, children: 2, slots: 3 })
+        );
+        let one = TreeLayer::from_lists([[0, 1]], 2).unwrap();
+        let expected = TreeError::Chain { layer: 1, expected: 2, found: 1 };
+        assert_eq!(small().with_leaves(one.clone()), Err(expected));
+        let flat = LabelTree::one_vs_rest(2).unwrap();
+        assert_eq!(flat.clone().with_leaves(leaves), Err(TreeError::Roots { found: 2 }));
+        assert_eq!(flat.clone().with_leaves(one), Ok(flat));
+    }
+
+    #[test]
+    fn skipping_layers_keeps_what_is_under_them() {
+        let top = TreeLayer::from_lists([[0, 1]], 2).unwrap();
+        let middle = TreeLayer::from_lists([vec![0, 2], vec![1]], 3).unwrap();
+        let leaves = TreeLayer::from_lists([vec![0, 3], vec![1, 2], vec![3]], 4).unwrap();
+        let tree = LabelTree::from_layers(vec![top, middle, leaves]).unwrap();
+        let skipped = tree.clone().skip_layer(1).unwrap();
+        assert_eq!((skipped.depth(), skipped.leaves().children(0)), (2, &[0, 3][..]));
+        assert_eq!(tree.clone().with_max_depth(2).unwrap().layers()[0].children(0), &[0, 1, 2]);
+        assert_eq!(tree.clone().with_max_depth(1).unwrap(), LabelTree::one_vs_rest(4).unwrap());
+        assert_eq!(tree.clone().with_max_depth(3).unwrap(), tree);
+        assert_eq!(tree.skip_layer(2), Err(TreeError::NoInnerLayer { layer: 2, depth: 3 }));
     }
 
     #[test]
