@@ -98,11 +98,15 @@ pub enum TreeError {
         /// The kind of label features.
         kind: &'static str,
     },
-    /// A mixing weight that is none.
-    #[error("`alpha`, the weight of instances in `pifa-lf-convex`, is {found}, expected 0 to 1")]
-    Alpha {
+    /// A real-valued parameter is out of its range.
+    #[error("tree parameter `{name}` is {found}, expected {expected}")]
+    RealParam {
+        /// Name of the field.
+        name: &'static str,
         /// The value found.
         found: f32,
+        /// The values allowed.
+        expected: &'static str,
     },
     /// Clustering failed.
     #[error(transparent)]

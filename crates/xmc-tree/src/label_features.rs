@@ -93,7 +93,11 @@ impl<'a> LabelFeatureInputs<'a> {
         if let Some(own) = self.own {
             check_rows("rows of the labels' own features (one for each label)", y.n_cols(), own.n_samples())?;
         }
-        if (0.0..=1.0).contains(&self.alpha) { Ok(()) } else { Err(TreeError::Alpha { found: self.alpha }) }
+        if (0.0..=1.0).contains(&self.alpha) {
+            return Ok(());
+        }
+        let expected = "the weight of the instances in `pifa-lf-convex`, 0 to 1";
+        Err(TreeError::RealParam { name: "alpha", found: self.alpha, expected })
     }
 }
 
@@ -140,7 +144,7 @@ impl LabelFeatures {
     /// # Errors
     /// [`TreeError::Matrix`] when `x`, `y` and `weights` differ in rows, when the own features have not one row
     /// for each label or (`pifa-lf-convex`) another width than `x`, or when a weight is not finite;
-    /// [`TreeError::NoOwnFeatures`] when the kind needs own features, [`TreeError::Alpha`].
+    /// [`TreeError::NoOwnFeatures`] when the kind needs own features, [`TreeError::RealParam`] for `alpha`.
     pub fn compute_with(
         self,
         x: &Features,

@@ -4,7 +4,9 @@
 //! a label looks like, [`TreeParams`] how labels are clustered by it, [`Outline`] shows the result.
 
 mod aggregate;
+mod candidates;
 mod column_set;
+mod disentangle;
 mod error;
 mod hierarchy;
 mod label_features;
@@ -17,6 +19,7 @@ mod search;
 mod taxonomy;
 mod tree;
 
+pub use disentangle::{AssignmentRule, Disentangle, DisentangleParams, DisentangleReport, Disentangled};
 pub use error::TreeError;
 pub use label_features::{LabelFeatureInputs, LabelFeatures};
 pub use layer::TreeLayer;

@@ -166,7 +166,7 @@ fn own_features_that_do_not_fit_are_refused_or_left_alone() {
     }
     for found in [-0.1, 1.5, f32::NAN] {
         let mixed = LabelFeatures::Pifa.compute_with(&x, &y, &LabelFeatureInputs::default().alpha(found));
-        assert!(matches!(mixed, Err(TreeError::Alpha { .. })));
+        assert!(matches!(mixed, Err(TreeError::RealParam { name: "alpha", .. })));
     }
 }
 
