@@ -6,6 +6,7 @@ mod params;
 mod predict;
 mod reading;
 mod search;
+mod synth;
 mod train;
 mod vectorizer;
 
@@ -15,6 +16,7 @@ pub(crate) use params::ParamArgs;
 pub(crate) use predict::{OutputFormat, PredictArgs};
 pub(crate) use reading::{LabelArgs, ReadArgs};
 pub(crate) use search::SearchArgs;
+pub(crate) use synth::{MultiSenseArgs, SynthArgs, SynthKind, SynthOutput};
 pub(crate) use train::TrainArgs;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -56,6 +58,8 @@ pub(crate) enum Verb {
     Eval(EvalArgs),
     /// Show what a model is, check it, print its label tree
     Inspect(InspectArgs),
+    /// Make data with known truth, for experiments
+    Synth(SynthArgs),
 }
 
 /// Options of every command.

@@ -3,6 +3,7 @@
 mod eval;
 mod inspect;
 mod predict;
+mod synth;
 mod train;
 
 use crate::args::{Args, Verb};
@@ -21,6 +22,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Verb::Predict(verb) => predict::run(&verb, &console(verb.json)?),
         Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),
         Verb::Inspect(verb) => inspect::run(&verb, &console(verb.json)?),
+        Verb::Synth(verb) => synth::run(&verb, &console(verb.json())?),
     }
 }
 

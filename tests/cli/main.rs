@@ -9,4 +9,5 @@ mod inspect;
 mod interrupt;
 mod scene;
 mod streaming;
+mod synth;
 mod train_predict;
