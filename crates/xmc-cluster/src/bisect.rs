@@ -4,50 +4,56 @@
 //! c = S/‖S‖ (spherical) or S/n (means); the ranking is cut in the middle, until the halves stay. That
 //! is the rule of PECOS. T never changes and S₁ only by the rows that change sides, soon few, so that a
 //! refinement costs one pass over the entries: the products with c₁ − c₂.
+//!
+//! The halves may be those of a sample: all rows are then ranked once, by the centroids that it has found.
 
 use crate::node::Node;
 use crate::params::{BalancedKMeansParams, Seeding};
 use crate::ranking::Ranking;
-use crate::seeds;
 use crate::sums::{RowSum, Weighted};
+use crate::{sampling, seeds};
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Halves `node`: for every row, whether it goes to the right. The left half, the lower scores, has
-/// ⌊n/2⌋ rows; rows of the same score go by their ids, the smaller to the left.
+/// Halves `node` by the share `rate` of its rows: for every row, whether it goes to the right. The left
+/// half, the lower scores, has ⌊n/2⌋ rows; rows of the same score go by their ids, the smaller to the left.
 pub(crate) fn bisect(
     node: &Node,
     dense: Option<ArrayView2<'_, f32>>,
     params: &BalancedKMeansParams,
+    rate: f32,
     rng: &mut Xoshiro256PlusPlus,
 ) -> Vec<bool> {
+    let sample = sampling::draw(node.rows.len(), rate, rng);
     let scores = match (params.seeding, dense) {
-        (Seeding::Linfa, Some(dense)) => seeds::linfa_scores(node, dense, params.max_iter, rng),
-        _ => seeds::random_row_scores(node, dense, rng),
+        (Seeding::Linfa, Some(dense)) => seeds::linfa_scores(node, dense, &sample, params.max_iter, rng),
+        _ => seeds::random_row_scores(node, dense, &sample, rng),
     };
     let few = (f64::from(params.tolerance) * scores.len() as f64) as usize;
-    let mut split = Split::new(node, dense, scores);
+    let mut split = Split::new(node, dense, sample, scores);
     for _ in 0..params.max_iter {
         split.rescore(params.spherical);
         if split.cut() <= few {
             break;
         }
     }
-    split.sides
+    split.into_sides(params.spherical)
 }
 
 /// A split under way.
 struct Split<'n, 'd> {
     node: &'n Node,
+    /// The rows that it looks at, increasing.
+    sample: Vec<u32>,
     /// T.
     all: RowSum<'d>,
     /// S₁, of the rows in `summed`.
     right: RowSum<'d>,
     /// c₁ − c₂.
     difference: RowSum<'d>,
-    /// For every row the side that `right` stands for.
+    /// For every row of the sample the side that `right` stands for.
     summed: Vec<bool>,
-    /// For every row the side by the latest ranking, true is right.
+    /// For every row of the sample the side by the latest ranking, true is right.
     sides: Vec<bool>,
     scores: Vec<f32>,
     ranking: Ranking,
@@ -55,12 +61,12 @@ struct Split<'n, 'd> {
 
 impl<'n, 'd> Split<'n, 'd> {
     /// The halves by the first scores.
-    fn new(node: &'n Node, dense: Option<ArrayView2<'d, f32>>, scores: Vec<f32>) -> Self {
-        let n_rows = scores.len();
-        let (zero, none) = (RowSum::zero(node, dense), vec![false; n_rows]);
+    fn new(node: &'n Node, dense: Option<ArrayView2<'d, f32>>, sample: Vec<u32>, scores: Vec<f32>) -> Self {
+        let (zero, none) = (RowSum::zero(node, dense), vec![false; sample.len()]);
         let (right, difference) = (zero.clone(), zero.clone());
         let mut split = Self {
             node,
+            sample,
             all: zero,
             right,
             difference,
@@ -69,31 +75,39 @@ impl<'n, 'd> Split<'n, 'd> {
             scores,
             ranking: Ranking::default(),
         };
-        let every_row: Vec<Weighted> = (0..n_rows as u32).map(|row| (row, 1.0)).collect();
+        let every_row: Vec<Weighted> = split.sample.iter().map(|&row| (row, 1.0)).collect();
         split.all.add(node, &every_row);
         split.cut();
         split
     }
 
-    /// Brings S₁ up to `sides` and scores all rows by the new centroids.
+    /// Brings S₁ up to `sides` and scores the sample by the new centroids.
     fn rescore(&mut self, spherical: bool) {
+        let scales = self.update_difference(spherical);
+        self.difference.products(self.node, &self.sample, &mut self.scores);
+        for (score, own) in
+            self.scores.iter_mut().zip(own_scores(self.node, &self.sample, &self.sides, scales))
+        {
+            *score += own;
+        }
+    }
+
+    /// Brings S₁ and c₁ − c₂ up to `sides`; the scales of S₁ and S₂.
+    fn update_difference(&mut self, spherical: bool) -> (f32, f32) {
         self.update_right();
         let (right, left) = if spherical { self.norms() } else { self.sizes() };
         let reciprocal = |length: f64| if length > 0.0 { (1.0 / length) as f32 } else { 0.0 };
         let (right, left) = (reciprocal(right), reciprocal(left));
         // S₁/‖S₁‖ − (T − S₁)/‖S₂‖
         self.difference.set_combination(right + left, &self.right, -left, &self.all);
-        self.difference.products(self.node, &mut self.scores);
-        for ((score, row), &side) in self.scores.iter_mut().zip(&self.node.rows).zip(&self.sides) {
-            *score += if side { right * row.own } else { -left * row.own };
-        }
+        (right, left)
     }
 
     fn update_right(&mut self) {
         let sides = self.sides.iter().zip(&self.summed);
-        let moved = (0u32..).zip(sides).filter(|(_, (side, summed))| side != summed);
+        let moved = self.sample.iter().zip(sides).filter(|(_, (side, summed))| side != summed);
         let moved: Vec<Weighted> =
-            moved.map(|(row, (&side, _))| (row, if side { 1.0 } else { -1.0 })).collect();
+            moved.map(|(&row, (&side, _))| (row, if side { 1.0 } else { -1.0 })).collect();
         self.right.add(self.node, &moved);
         self.summed.copy_from_slice(&self.sides);
     }
@@ -101,8 +115,8 @@ impl<'n, 'd> Split<'n, 'd> {
     /// ‖S₁‖ and ‖S₂‖.
     fn norms(&self) -> (f64, f64) {
         let (mut right, mut left) = self.right.squared_norms(&self.all);
-        for (row, &side) in self.node.rows.iter().zip(&self.sides) {
-            *(if side { &mut right } else { &mut left }) += f64::from(row.own);
+        for (&row, &side) in self.sample.iter().zip(&self.sides) {
+            *(if side { &mut right } else { &mut left }) += f64::from(self.node.rows[row as usize].own);
         }
         (right.sqrt(), left.sqrt())
     }
@@ -117,4 +131,31 @@ impl<'n, 'd> Split<'n, 'd> {
     fn cut(&mut self) -> usize {
         self.ranking.cut(&self.scores, self.sides.len() / 2, &mut self.sides)
     }
+
+    /// The side of every row of the node.
+    fn into_sides(mut self, spherical: bool) -> Vec<bool> {
+        let n_rows = self.node.rows.len();
+        if self.sample.len() == n_rows {
+            return self.sides;
+        }
+        let scales = self.update_difference(spherical);
+        let (rows, mut scores): (Vec<u32>, _) = ((0..n_rows as u32).collect(), vec![0.0; n_rows]);
+        self.difference.products(self.node, &rows, &mut scores);
+        let own = own_scores(self.node, &self.sample, &self.sides, scales);
+        self.sample.iter().zip(own).for_each(|(&row, own)| scores[row as usize] += own);
+        let mut sides = vec![false; n_rows];
+        self.ranking.cut(&scores, n_rows / 2, &mut sides);
+        sides
+    }
+}
+
+/// What the features that only one row has add to the scores of the rows that are part of a centroid.
+fn own_scores<'a>(
+    node: &'a Node,
+    sample: &'a [u32],
+    sides: &'a [bool],
+    (right, left): (f32, f32),
+) -> impl Iterator<Item = f32> + 'a {
+    let own = sample.iter().map(|&row| node.rows[row as usize].own);
+    own.zip(sides).map(move |(own, &side)| if side { right * own } else { -left * own })
 }

@@ -20,6 +20,16 @@ pub enum ClusterError {
         /// The value found.
         found: f32,
     },
+    /// A share that is out of its range.
+    #[error("clustering parameter `{name}` is {found}, expected a share {expected}")]
+    Share {
+        /// Name of the field.
+        name: &'static str,
+        /// The value found.
+        found: f32,
+        /// The values allowed.
+        expected: &'static str,
+    },
     /// More leaves than rows: some leaf would be empty.
     #[error("{n_rows} rows cannot fill the {n_leaves} leaves of depth {depth}; lower the depth")]
     TooDeep {

@@ -2,7 +2,7 @@
 
 use crate::bisect::bisect;
 use crate::node::Node;
-use crate::params::{BalancedKMeansParams, Seeding};
+use crate::params::BalancedKMeansParams;
 use crate::{ClusterError, Partition};
 use ndarray::ArrayView2;
 use rand::RngCore;
@@ -77,11 +77,7 @@ impl BalancedKMeans {
         if n_leaves > n_rows {
             return Err(ClusterError::TooDeep { n_rows, n_leaves, depth });
         }
-        let nnz = features.sparse().nnz();
-        if self.params.seeding == Seeding::Linfa && (nnz > 0 || features.n_dense() == 0) {
-            return Err(ClusterError::NotDense { nnz, n_dense: features.n_dense() });
-        }
-        Ok(())
+        self.params.seeding.check_rows(features)
     }
 
     /// One seed for each node, drawn up front: which thread splits a node does not matter.
@@ -109,7 +105,9 @@ impl Recursion<'_> {
             node.compact();
         }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seeds[heap_id]);
-        let sides = bisect(&node, self.dense, self.params, &mut rng);
+        let depth = self.params.depth;
+        let rate = self.params.sampling.map_or(1.0, |sampling| sampling.rate(depth - levels, depth));
+        let sides = bisect(&node, self.dense, self.params, rate, &mut rng);
         self.progress.advance(sides.len() as u64);
         let (left, right) = node.split(&sides);
         let (mut leaves, right) = rayon::join(

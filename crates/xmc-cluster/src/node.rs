@@ -73,6 +73,14 @@ impl Node {
         (child(left), child(right))
     }
 
+    /// The rows of each of `n_parts` parts, by the part of every row.
+    pub(crate) fn split_into(self, parts: &[u32], n_parts: usize) -> Vec<Self> {
+        let n_features = self.n_features;
+        let mut rows: Vec<Vec<NodeRow>> = (0..n_parts).map(|_| Vec::new()).collect();
+        self.rows.into_iter().zip(parts).for_each(|(row, &part)| rows[part as usize].push(row));
+        rows.into_iter().map(|rows| Self { rows, n_features, stripes: Vec::new() }).collect()
+    }
+
     /// Drops what only one row has and renumbers the rest, in the order that it had.
     pub(crate) fn compact(&mut self) {
         let mut counts = vec![0u32; self.n_features];

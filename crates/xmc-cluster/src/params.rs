@@ -1,21 +1,33 @@
-//! Hyper-parameters of the balanced clustering.
+//! Hyper-parameters of the balanced clustering, and what the unbalanced one shares with it.
 
-use crate::ClusterError;
+use crate::{ClusterError, Sampling};
 use serde::{Deserialize, Serialize};
+use xmc_sparse::Features;
 
-/// What the two centroids of a split start from.
+/// What the centroids of a split start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Seeding {
-    /// Two distinct non-zero rows drawn at random, as PECOS does.
+    /// Distinct non-zero rows drawn at random, as PECOS does.
     #[default]
     RandomRows,
-    /// The two centroids that [`linfa_clustering::KMeans`] finds (k-means++, one run). For rows
+    /// The centroids that [`linfa_clustering::KMeans`] finds (k-means++, one run). For rows
     /// without sparse entries (sketches, embeddings); rows with sparse entries are refused. On 20,000 ×
     /// 64 unit rows around 50 or 300 directions, 256 leaves came out 0.3 to 0.9 % more cohesive than
     /// from random rows (mean of five seeds) in four times the time; a single split ten times.
     Linfa,
+}
+
+impl Seeding {
+    /// Whether these rows can be seeded like this.
+    pub(crate) fn check_rows(self, features: &Features) -> Result<(), ClusterError> {
+        let (nnz, n_dense) = (features.sparse().nnz(), features.n_dense());
+        if self == Self::Linfa && (nnz > 0 || n_dense == 0) {
+            return Err(ClusterError::NotDense { nnz, n_dense });
+        }
+        Ok(())
+    }
 }
 
 /// Parameters of [`BalancedKMeans`](crate::BalancedKMeans), not yet checked.
@@ -34,6 +46,8 @@ pub struct BalancedKMeansParams {
     pub spherical: bool,
     /// What a split starts from. Default [`Seeding::RandomRows`].
     pub seeding: Seeding,
+    /// Splits of upper nodes by a sample of their rows. Default none: by all.
+    pub sampling: Option<Sampling>,
     /// Seed of every random draw. Default 0.
     pub seed: u64,
 }
@@ -46,6 +60,7 @@ impl Default for BalancedKMeansParams {
             tolerance: 0.01,
             spherical: true,
             seeding: Seeding::RandomRows,
+            sampling: None,
             seed: 0,
         }
     }
@@ -55,57 +70,38 @@ impl Default for BalancedKMeansParams {
 const MAX_DEPTH: usize = 31;
 
 impl BalancedKMeansParams {
-    /// Sets [`Self::depth`].
-    pub fn depth(mut self, depth: usize) -> Self {
-        self.depth = depth;
-        self
-    }
-
-    /// Sets [`Self::max_iter`].
-    pub fn max_iter(mut self, max_iter: usize) -> Self {
-        self.max_iter = max_iter;
-        self
-    }
-
-    /// Sets [`Self::tolerance`].
-    pub fn tolerance(mut self, tolerance: f32) -> Self {
-        self.tolerance = tolerance;
-        self
-    }
-
-    /// Sets [`Self::spherical`].
-    pub fn spherical(mut self, spherical: bool) -> Self {
-        self.spherical = spherical;
-        self
-    }
-
-    /// Sets [`Self::seeding`].
-    pub fn seeding(mut self, seeding: Seeding) -> Self {
-        self.seeding = seeding;
-        self
-    }
-
-    /// Sets [`Self::seed`].
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
+    crate::setters! {
+        depth: usize,
+        max_iter: usize,
+        tolerance: f32,
+        spherical: bool,
+        seeding: Seeding,
+        sampling: Sampling => Some,
+        seed: u64,
     }
 
     /// The same parameters, known to be in range.
     ///
     /// # Errors
     /// [`ClusterError::Param`] when `max_iter` is 0 or `depth` is above 31, [`ClusterError::Tolerance`]
-    /// when `tolerance` is not in 0..1.
+    /// when `tolerance` is not in 0..1, [`ClusterError::Share`] when a share of `sampling` is out of range.
     pub fn check(self) -> Result<crate::BalancedKMeans, ClusterError> {
-        if self.max_iter == 0 {
-            return Err(ClusterError::Param { name: "max_iter", found: 0, expected: "at least 1" });
-        }
         if self.depth > MAX_DEPTH {
             return Err(ClusterError::Param { name: "depth", found: self.depth, expected: "at most 31" });
         }
-        if !(0.0..1.0).contains(&self.tolerance) {
-            return Err(ClusterError::Tolerance { found: self.tolerance });
-        }
+        check_refinement(self.max_iter, self.tolerance)?;
+        self.sampling.map_or(Ok(()), Sampling::check)?;
         Ok(crate::BalancedKMeans::new(self))
     }
+}
+
+/// What every kind of k-means asks of its refinements.
+pub(crate) fn check_refinement(max_iter: usize, tolerance: f32) -> Result<(), ClusterError> {
+    if max_iter == 0 {
+        return Err(ClusterError::Param { name: "max_iter", found: 0, expected: "at least 1" });
+    }
+    if !(0.0..1.0).contains(&tolerance) {
+        return Err(ClusterError::Tolerance { found: tolerance });
+    }
+    Ok(())
 }

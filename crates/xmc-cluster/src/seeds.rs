@@ -1,61 +1,93 @@
-//! Where a split starts: scores from two rows, or from the centroids of linfa's k-means.
+//! Where a split starts: rows drawn at random, or the centroids of linfa's k-means.
 
 use crate::node::Node;
 use crate::sums::RowSum;
 use linfa::DatasetBase;
-use linfa::traits::Fit;
+use linfa::traits::{Fit, Predict};
 use linfa_clustering::{KMeans, KMeansInit};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::Rng;
 use rand::seq::index;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
-/// ⟨z_p − z_q, z_i⟩ for two distinct rows p and q of `node`, non-zero ones as long as there are two.
+/// ⟨z_p − z_q, z_i⟩ for the rows `sample` of `node` and two of them, p and q: non-zero ones as long as there
+/// are two.
 pub(crate) fn random_row_scores(
     node: &Node,
     dense: Option<ArrayView2<'_, f32>>,
+    sample: &[u32],
     rng: &mut Xoshiro256PlusPlus,
 ) -> Vec<f32> {
-    let mut scores = vec![0.0; node.rows.len()];
-    let candidates: Vec<u32> =
-        (0..node.rows.len() as u32).filter(|&row| !node.rows[row as usize].is_zero).collect();
-    if candidates.len() < 2 {
-        return scores;
-    }
-    let drawn = index::sample(rng, candidates.len(), 2);
-    let picked = [(candidates[drawn.index(0)], 1.0), (candidates[drawn.index(1)], -1.0)];
+    let mut scores = vec![0.0; sample.len()];
+    let Some(drawn) = random_rows(node, sample, 2, rng) else { return scores };
+    let picked = [(drawn[0], 1.0), (drawn[1], -1.0)];
     let mut difference = RowSum::zero(node, dense);
     difference.add(node, &picked);
-    difference.products(node, &mut scores);
-    picked.iter().for_each(|&(row, weight)| scores[row as usize] += weight * node.rows[row as usize].own);
+    difference.products(node, sample, &mut scores);
+    for (row, weight) in picked {
+        let place = sample.binary_search(&row).expect("invariant: drawn from the sample");
+        scores[place] += weight * node.rows[row as usize].own;
+    }
     scores
 }
 
-/// ⟨c₁ − c₂, z_i⟩ for the two centroids that linfa finds on the dense rows of `node`.
+/// `n` distinct non-zero rows among `sample`, or `None` when there are fewer than that.
+pub(crate) fn random_rows(
+    node: &Node,
+    sample: &[u32],
+    n: usize,
+    rng: &mut Xoshiro256PlusPlus,
+) -> Option<Vec<u32>> {
+    let candidates: Vec<u32> =
+        sample.iter().copied().filter(|&row| !node.rows[row as usize].is_zero).collect();
+    (candidates.len() >= n)
+        .then(|| index::sample(rng, candidates.len(), n).iter().map(|drawn| candidates[drawn]).collect())
+}
+
+/// ⟨c₁ − c₂, z_i⟩ for the rows `sample` of `node` and the two centroids that linfa finds on their dense parts.
 pub(crate) fn linfa_scores(
     node: &Node,
     dense: ArrayView2<'_, f32>,
+    sample: &[u32],
     max_iter: usize,
     rng: &mut Xoshiro256PlusPlus,
 ) -> Vec<f32> {
-    let ids: Vec<usize> = node.rows.iter().map(|row| row.id as usize).collect();
-    let centroids = two_centroids(dense.select(Axis(0), &ids), max_iter, rng.r#gen());
+    let (centroids, _) = linfa_model(dense_rows(node, dense, sample), 2, max_iter, rng.r#gen());
     let difference = &centroids.row(0) - &centroids.row(1);
-    let mut scores = vec![0.0; ids.len()];
-    RowSum::from_dense(difference.to_vec(), dense).products(node, &mut scores);
+    let mut scores = vec![0.0; sample.len()];
+    RowSum::from_dense(difference.to_vec(), dense).products(node, sample, &mut scores);
     scores
 }
 
-/// k-means++ and one run: the halves are refined afterwards anyway. (k-means‖, linfa's parallel
-/// start, would depend on the number of threads.)
-fn two_centroids(rows: Array2<f32>, max_iter: usize, seed: u64) -> Array2<f32> {
-    let rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    KMeans::params_with_rng(2, rng)
+/// The cluster of every row of `node` by the `k` centroids that linfa finds; `k` is at most the number of rows.
+pub(crate) fn linfa_clusters(
+    node: &Node,
+    dense: ArrayView2<'_, f32>,
+    k: usize,
+    max_iter: usize,
+    rng: &mut Xoshiro256PlusPlus,
+) -> Vec<u32> {
+    let every_row: Vec<u32> = (0..node.rows.len() as u32).collect();
+    let (_, clusters) = linfa_model(dense_rows(node, dense, &every_row), k, max_iter, rng.r#gen());
+    clusters.iter().map(|&cluster| cluster as u32).collect()
+}
+
+fn dense_rows(node: &Node, dense: ArrayView2<'_, f32>, rows: &[u32]) -> Array2<f32> {
+    let ids: Vec<usize> = rows.iter().map(|&row| node.rows[row as usize].id as usize).collect();
+    dense.select(Axis(0), &ids)
+}
+
+/// Centroids and the cluster of each row. k-means++ and one run: the clusters are refined afterwards anyway.
+/// (k-means‖, linfa's parallel start, would depend on the number of threads.)
+fn linfa_model(rows: Array2<f32>, k: usize, max_iter: usize, seed: u64) -> (Array2<f32>, Array1<usize>) {
+    let records = DatasetBase::from(rows);
+    let model = KMeans::params_with_rng(k, Xoshiro256PlusPlus::seed_from_u64(seed))
         .init_method(KMeansInit::KMeansPlusPlus)
         .n_runs(1)
         .max_n_iterations(max_iter as u64)
-        .fit(&DatasetBase::from(rows))
-        .map(|model| model.centroids().clone())
-        .expect("invariant: two clusters, finite rows and at least one iteration")
+        .fit(&records)
+        .expect("invariant: no more clusters than rows, finite rows and at least one iteration");
+    let clusters = model.predict(records.records());
+    (model.centroids().clone(), clusters)
 }

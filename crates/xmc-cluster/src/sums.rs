@@ -73,10 +73,10 @@ impl<'a> RowSum<'a> {
         }
     }
 
-    /// The product of every row with this sum, without the rows' own weights.
-    pub(crate) fn products(&self, node: &Node, out: &mut [f32]) {
-        let rows = node.rows.par_iter().with_min_len(MIN_TASK_ROWS);
-        rows.zip(out).for_each(|(row, out)| *out = self.product(row));
+    /// The products of `rows` with this sum, without the rows' own weights.
+    pub(crate) fn products(&self, node: &Node, rows: &[u32], out: &mut [f32]) {
+        let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
+        rows.zip(out).for_each(|(&row, out)| *out = self.product(&node.rows[row as usize]));
     }
 
     /// Becomes `a · left + b · right`.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rand::distributions::{Distribution, Uniform};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use xmc_cluster::{BalancedKMeans, BalancedKMeansParams, ClusterError, Partition, Seeding};
+use xmc_cluster::{BalancedKMeans, BalancedKMeansParams, ClusterError, Partition, Sampling, Seeding};
 use xmc_sparse::{Csr, Features};
 
 fn fit(params: BalancedKMeansParams, features: &Features) -> Partition {
@@ -179,6 +179,26 @@ proptest! {
 }
 
 #[test]
+fn a_sample_of_the_rows_finds_the_same_clusters() {
+    // Four thousand rows in four blobs: a tenth of them tells where the blobs are.
+    let x = blobs(4_000, 4, 12, 1);
+    for (features, spherical) in [(sparse(&x), true), (sparse(&x), false), (dense(x), true)] {
+        let params = BalancedKMeans::params().depth(2).seed(3).spherical(spherical);
+        let sampled = fit(params.clone().sampling(Sampling::default()), &features);
+        assert!(
+            sampled.leaves().all(|leaf| leaf.len() == 1_000 && leaf.iter().all(|row| row % 4 == leaf[0] % 4))
+        );
+        let one = in_pool(1, || fit(params.clone().sampling(Sampling::default()), &features));
+        assert_eq!(one, sampled);
+    }
+    // A rate of 1 is no sample.
+    let x = Features::from_sparse(random_sparse(2_000, 400, 6, 4));
+    let params = BalancedKMeans::params().depth(3);
+    let whole = Sampling { min_rate: 1.0, warmup: 0.0 };
+    assert_eq!(fit(params.clone().sampling(whole), &x), fit(params, &x));
+}
+
+#[test]
 fn rows_of_zeros_are_placed_too() {
     let x = Features::from_sparse(Csr::empty(9, 5));
     let partition = fit(BalancedKMeans::params().depth(3), &x);
@@ -198,6 +218,15 @@ fn what_cannot_be_clustered_is_refused() {
         check(BalancedKMeans::params().depth(32)),
         ClusterError::Param { name: "depth", found: 32, .. }
     ));
+    for (sampling, name) in [
+        (Sampling { min_rate: 0.0, warmup: 0.4 }, "min_rate"),
+        (Sampling { min_rate: 1.1, warmup: 0.4 }, "min_rate"),
+        (Sampling { min_rate: 0.1, warmup: 1.0 }, "warmup"),
+        (Sampling { min_rate: 0.1, warmup: f32::NAN }, "warmup"),
+    ] {
+        let found = check(BalancedKMeans::params().sampling(sampling));
+        assert!(matches!(found, ClusterError::Share { name: found, .. } if found == name));
+    }
     for found in [-0.1, 1.0] {
         assert_eq!(check(BalancedKMeans::params().tolerance(found)), ClusterError::Tolerance { found });
     }

@@ -1,14 +1,37 @@
 //! Hyper-parameters of the label tree and its construction.
 //!
 //! Binary balanced splits give 2^depth leaves whose codes are collapsed to the wanted branching, which
-//! is the rule of PECOS's hierarchical k-means (Yu et al., JMLR 2022).
+//! is the rule of PECOS's hierarchical k-means (Yu et al., JMLR 2022). Unbalanced k-means makes wide and shallow
+//! trees, as Bonsai does (Khandagale et al., Machine Learning 2020).
 
+use crate::hierarchy::{Cluster, Hierarchy};
 use crate::{LabelTree, TreeError, TreeLayer};
 use serde::{Deserialize, Serialize};
-use xmc_cluster::{BalancedKMeans, ClusterError, Partition, Seeding};
+use xmc_cluster::{
+    BalancedKMeans, BalancedKMeansParams, Branch, ClusterError, KMeansTree, KMeansTreeParams, Partition,
+    Sampling, Seeding,
+};
 use xmc_sparse::{Features, NoProgress, Progress};
 
+/// How labels are clustered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Clustering {
+    /// Halves, halves of these, and so on, collapsed to `branching`: every leaf costs the same to search.
+    #[default]
+    Balanced,
+    /// `branching` clusters at once, of the size that the labels have (Bonsai: `branching` 100 and `max_depth` 2
+    /// or 3). Often a little more accurate for rare labels; some leaves cost many times the mean.
+    Kmeans,
+    /// No clusters, one-vs-rest: for few labels, or to know what search costs in accuracy.
+    None,
+}
+
 /// Parameters of a [`LabelTree`], not yet checked.
+///
+/// A root with N clusters and labels right under them is `max_depth` 2: N is then the number of leaves, with
+/// balanced clusters n_labels / `max_leaf` rounded up to a power of two, with k-means `branching`.
 ///
 /// ```
 /// use xmc_sparse::{Csr, Features};
@@ -24,13 +47,19 @@ use xmc_sparse::{Features, NoProgress, Progress};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TreeParams {
-    /// Children of an inner cluster, about (PECOS `nr_splits`). At least 2, default 16.
+    /// How labels are clustered. Default [`Clustering::Balanced`].
+    pub clustering: Clustering,
+    /// Children of an inner cluster, about (PECOS `nr_splits`; K in Bonsai). At least 2, default 16.
     pub branching: usize,
     /// Most labels under one leaf cluster (PECOS `max_leaf_size`). At least 2, default 100.
     pub max_leaf: usize,
-    /// Most clusters of the first layer, if the tree has more than one (PECOS `min_codes`). Default:
-    /// `branching`.
+    /// Most clusters of the first layer, if the tree has more than one (PECOS `min_codes`). Balanced clusters only.
+    /// Default: `branching`.
     pub min_codes: Option<usize>,
+    /// Most layers, that of the labels included. With balanced clusters, upper layers are skipped until there are no
+    /// more; with k-means, leaves at that depth are not split, whatever `max_leaf`. At least 1, which is
+    /// one-vs-rest. Default: as many as the other parameters make (k-means: at most 33).
+    pub max_depth: Option<usize>,
     /// Most refinements of one split. Default 20.
     pub kmeans_max_iter: usize,
     /// A split is done when at most this share of its labels changed sides in a refinement. In 0..1,
@@ -40,6 +69,9 @@ pub struct TreeParams {
     pub spherical: bool,
     /// What a split starts from. Default [`Seeding::RandomRows`].
     pub seeding: Seeding,
+    /// Splits of upper nodes by a sample of their labels (PECOS `do_sample`). Balanced clusters only. Default none: by
+    /// all.
+    pub sampling: Option<Sampling>,
     /// Seed of every random draw. Default 0.
     pub seed: u64,
 }
@@ -47,81 +79,52 @@ pub struct TreeParams {
 impl Default for TreeParams {
     fn default() -> Self {
         Self {
+            clustering: Clustering::Balanced,
             branching: 16,
             max_leaf: 100,
             min_codes: None,
+            max_depth: None,
             kmeans_max_iter: 20,
             kmeans_tolerance: 0.01,
             spherical: true,
             seeding: Seeding::RandomRows,
+            sampling: None,
             seed: 0,
         }
     }
 }
 
 impl TreeParams {
-    /// Sets [`Self::branching`].
-    pub fn branching(mut self, branching: usize) -> Self {
-        self.branching = branching;
-        self
-    }
-
-    /// Sets [`Self::max_leaf`].
-    pub fn max_leaf(mut self, max_leaf: usize) -> Self {
-        self.max_leaf = max_leaf;
-        self
-    }
-
-    /// Sets [`Self::min_codes`].
-    pub fn min_codes(mut self, min_codes: usize) -> Self {
-        self.min_codes = Some(min_codes);
-        self
-    }
-
-    /// Sets [`Self::kmeans_max_iter`].
-    pub fn kmeans_max_iter(mut self, kmeans_max_iter: usize) -> Self {
-        self.kmeans_max_iter = kmeans_max_iter;
-        self
-    }
-
-    /// Sets [`Self::kmeans_tolerance`].
-    pub fn kmeans_tolerance(mut self, kmeans_tolerance: f32) -> Self {
-        self.kmeans_tolerance = kmeans_tolerance;
-        self
-    }
-
-    /// Sets [`Self::spherical`].
-    pub fn spherical(mut self, spherical: bool) -> Self {
-        self.spherical = spherical;
-        self
-    }
-
-    /// Sets [`Self::seeding`].
-    pub fn seeding(mut self, seeding: Seeding) -> Self {
-        self.seeding = seeding;
-        self
-    }
-
-    /// Sets [`Self::seed`].
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
+    xmc_cluster::setters! {
+        clustering: Clustering,
+        branching: usize,
+        max_leaf: usize,
+        min_codes: usize => Some,
+        max_depth: usize => Some,
+        kmeans_max_iter: usize,
+        kmeans_tolerance: f32,
+        spherical: bool,
+        seeding: Seeding,
+        sampling: Sampling => Some,
+        seed: u64,
     }
 
     /// The same parameters, known to be in range.
     ///
     /// # Errors
-    /// [`TreeError::Param`] when `branching` or `max_leaf` is below 2 or `min_codes` or
-    /// `kmeans_max_iter` is 0, [`TreeError::Cluster`] when `kmeans_tolerance` is not in 0..1.
+    /// [`TreeError::Param`] when `branching` or `max_leaf` is below 2 or `min_codes`, `max_depth` or
+    /// `kmeans_max_iter` is 0, [`TreeError::Cluster`] when `kmeans_tolerance` or `sampling` is out of range.
     pub fn check(self) -> Result<TreeBuilder, TreeError> {
         at_least("branching", self.branching, 2, "at least 2")?;
         // Leaves of one label would need 2^depth = n_labels.
         at_least("max_leaf", self.max_leaf, 2, "at least 2")?;
         at_least("min_codes", self.min_codes.unwrap_or(self.branching), 1, "at least 1")?;
+        at_least("max_depth", self.max_depth.unwrap_or(1), 1, "at least 1")?;
         at_least("kmeans_max_iter", self.kmeans_max_iter, 1, "at least 1")?;
         let builder = TreeBuilder { params: self };
         // What clustering itself refuses is refused here, before any work.
         builder.kmeans(1)?;
+        builder.kmeans_tree()?;
         Ok(builder)
     }
 }
@@ -142,8 +145,8 @@ impl TreeBuilder {
         &self.params
     }
 
-    /// Number of binary splits from the root to a leaf for `n_labels` labels, or `None` when all labels
-    /// fit into one leaf: ⌈log₂(n_labels / max_leaf)⌉, at least 1.
+    /// Number of binary splits from the root to a leaf of balanced clusters for `n_labels` labels, or `None` when
+    /// all labels fit into one leaf: ⌈log₂(n_labels / max_leaf)⌉, at least 1.
     pub fn n_splits(&self, n_labels: usize) -> Option<usize> {
         // The least depth with max_leaf · 2^depth ≥ n_labels, in integers: no logarithm to round.
         let n_leaves = n_labels.div_ceil(self.params.max_leaf).next_power_of_two();
@@ -154,12 +157,13 @@ impl TreeBuilder {
     /// rows of `label_features`, `n_labels × n_features`. With all labels in one leaf, one-vs-rest.
     ///
     /// # Errors
-    /// [`TreeError::NoLabels`]; [`TreeError::Cluster`] from [`BalancedKMeans::fit`].
+    /// [`TreeError::NoLabels`]; [`TreeError::Cluster`] from [`BalancedKMeans::fit`] or [`KMeansTree::fit`].
     pub fn fit(&self, label_features: &Features) -> Result<LabelTree, TreeError> {
         self.fit_with_progress(label_features, &NoProgress)
     }
 
-    /// As [`fit`](Self::fit), reporting labels placed: every label once for each binary split.
+    /// As [`fit`](Self::fit), reporting labels placed: every label once for each binary split, or once in all with
+    /// unbalanced k-means.
     ///
     /// # Errors
     /// As [`fit`](Self::fit).
@@ -169,20 +173,59 @@ impl TreeBuilder {
         progress: &dyn Progress,
     ) -> Result<LabelTree, TreeError> {
         let n_labels = label_features.n_samples();
+        match self.params.clustering {
+            _ if self.params.max_depth == Some(1) => LabelTree::one_vs_rest(n_labels),
+            Clustering::None => LabelTree::one_vs_rest(n_labels),
+            Clustering::Balanced => self.fit_balanced(label_features, progress),
+            Clustering::Kmeans if n_labels == 0 => Err(TreeError::NoLabels),
+            Clustering::Kmeans => {
+                let root = self.kmeans_tree()?.fit_with_progress(label_features, progress)?;
+                let mut hierarchy = Hierarchy::default();
+                push_branch(root, &mut hierarchy);
+                hierarchy.into_tree(n_labels)
+            }
+        }
+    }
+
+    fn fit_balanced(
+        &self,
+        label_features: &Features,
+        progress: &dyn Progress,
+    ) -> Result<LabelTree, TreeError> {
+        let n_labels = label_features.n_samples();
         let Some(depth) = self.n_splits(n_labels) else { return LabelTree::one_vs_rest(n_labels) };
         let partition = self.kmeans(depth)?.fit_with_progress(label_features, progress)?;
-        LabelTree::from_layers(self.collapse(&partition, n_labels)?)
+        let tree = LabelTree::from_layers(self.collapse(&partition, n_labels)?)?;
+        tree.with_max_depth(self.params.max_depth.unwrap_or(usize::MAX))
     }
 
     fn kmeans(&self, depth: usize) -> Result<BalancedKMeans, ClusterError> {
-        BalancedKMeans::params()
-            .depth(depth)
-            .max_iter(self.params.kmeans_max_iter)
-            .tolerance(self.params.kmeans_tolerance)
-            .spherical(self.params.spherical)
-            .seeding(self.params.seeding)
-            .seed(self.params.seed)
-            .check()
+        let params = BalancedKMeansParams {
+            depth,
+            max_iter: self.params.kmeans_max_iter,
+            tolerance: self.params.kmeans_tolerance,
+            spherical: self.params.spherical,
+            seeding: self.params.seeding,
+            sampling: self.params.sampling,
+            seed: self.params.seed,
+        };
+        params.check()
+    }
+
+    fn kmeans_tree(&self) -> Result<KMeansTree, ClusterError> {
+        let default_depth = KMeansTreeParams::default().depth;
+        let params = KMeansTreeParams {
+            branching: self.params.branching,
+            max_leaf: self.params.max_leaf,
+            // The layer of the labels is none of the splits.
+            depth: self.params.max_depth.map_or(default_depth, |layers| (layers - 1).min(default_depth)),
+            max_iter: self.params.kmeans_max_iter,
+            tolerance: self.params.kmeans_tolerance,
+            spherical: self.params.spherical,
+            seeding: self.params.seeding,
+            seed: self.params.seed,
+        };
+        params.check()
     }
 
     /// From the leaves up: clusters are joined in runs of `branching` until few enough stand under
@@ -202,6 +245,20 @@ impl TreeBuilder {
         layers.reverse();
         Ok(layers)
     }
+}
+
+/// Adds `branch` and all that is under it; its number.
+fn push_branch(branch: Branch, hierarchy: &mut Hierarchy) -> usize {
+    let number = hierarchy.clusters.len();
+    hierarchy.clusters.push(Cluster::default());
+    match branch {
+        Branch::Leaf(labels) => hierarchy.clusters[number].labels = labels,
+        Branch::Inner(branches) => {
+            let clusters = branches.into_iter().map(|branch| push_branch(branch, hierarchy)).collect();
+            hierarchy.clusters[number].clusters = clusters;
+        }
+    }
+    number
 }
 
 #[cfg(test)]
@@ -231,7 +288,11 @@ mod tests {
         assert_eq!(name(TreeParams::default().branching(1)), "branching");
         assert_eq!(name(TreeParams::default().max_leaf(1)), "max_leaf");
         assert_eq!(name(TreeParams::default().min_codes(0)), "min_codes");
+        assert_eq!(name(TreeParams::default().max_depth(0)), "max_depth");
         assert_eq!(name(TreeParams::default().kmeans_max_iter(0)), "kmeans_max_iter");
+        let sampling =
+            TreeParams::default().sampling(Sampling { min_rate: 0.0, ..Sampling::default() }).check();
+        assert!(matches!(sampling, Err(TreeError::Cluster(ClusterError::Share { name: "min_rate", .. }))));
         let tolerance = TreeParams::default().kmeans_tolerance(2.0).check();
         assert_eq!(tolerance, Err(TreeError::Cluster(ClusterError::Tolerance { found: 2.0 })));
     }

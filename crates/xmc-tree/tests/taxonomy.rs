@@ -92,7 +92,7 @@ fn a_search_walks_down_a_given_tree() {
     for label in 0..4 {
         let (mut scratch, mut out) = (SearchScratch::default(), Vec::new());
         let params = SearchParams::default().beam_size(1).top_k(1);
-        beam_search(&tree, &params, &mut Wanted(&tree, label), &mut scratch, &mut out);
+        beam_search(&tree, (&params).into(), &mut Wanted(&tree, label), &mut scratch, &mut out);
         assert_eq!(out, [Scored { id: label, score: 1.0 }]);
     }
 }

@@ -7,7 +7,7 @@ use rand::distributions::{Distribution, Uniform};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xmc_sparse::{Csr, Features};
-use xmc_tree::{LabelFeatures, LabelTree, TreeError, TreeParams};
+use xmc_tree::{Clustering, LabelFeatures, LabelTree, Sampling, TreeError, TreeParams};
 
 fn random(n: usize, d: usize, nnz: usize, rng: &mut StdRng) -> Csr {
     let (cols, values) = (Uniform::new(0, d as u32), Uniform::new(0.1f32, 1.0));
@@ -35,9 +35,56 @@ fn layers_are_those_of_the_documented_rule() {
     assert_eq!(widths(LabelTree::params().min_codes(1)), [16, 256, 25_265]);
     assert_eq!(widths(LabelTree::params().branching(3).max_leaf(5_000)), [3, 8, 25_265]);
     assert_eq!(widths(LabelTree::params().max_leaf(25_265)), [25_265]);
+    // A root with clusters, then labels.
+    assert_eq!(widths(LabelTree::params().max_depth(2)), [256, 25_265]);
+    assert_eq!(widths(LabelTree::params().branching(4).max_depth(3)), [64, 256, 25_265]);
+    assert_eq!(widths(LabelTree::params().max_depth(1)), [25_265]);
+    assert_eq!(widths(LabelTree::params().max_depth(9)), [16, 256, 25_265]);
+    assert_eq!(widths(LabelTree::params().clustering(Clustering::None)), [25_265]);
     let tree = build(LabelTree::params(), &features);
     let leaves = &tree.layers()[2];
     assert!((0..256).all(|leaf| (98..=99).contains(&leaves.children(leaf).len())));
+}
+
+#[test]
+fn unbalanced_trees_are_as_wide_and_shallow_as_asked() {
+    let mut rng = StdRng::seed_from_u64(9);
+    let features = Features::from_sparse(random(3_000, 200, 4, &mut rng));
+    let params = || LabelTree::params().clustering(Clustering::Kmeans).branching(30).max_leaf(20);
+    let shallow = build(params().max_depth(2), &features);
+    assert_eq!(shallow.depth(), 2);
+    assert!((20..=30).contains(&shallow.n_clusters(0)), "{}", shallow.n_clusters(0));
+    let deep = build(params(), &features);
+    assert!(deep.depth() > 2 && deep.leaves().max_siblings() <= 20);
+    assert!(deep.is_partition() && deep.layers().iter().all(|layer| layer.max_siblings() <= 30));
+    // Wide enough for one leaf.
+    assert_eq!(build(params().max_leaf(3_000), &features), LabelTree::one_vs_rest(3_000).unwrap());
+    let none = params().check().unwrap().fit(&Features::from_sparse(Csr::empty(0, 3)));
+    assert_eq!(none, Err(TreeError::NoLabels));
+}
+
+#[test]
+fn sampled_splits_make_the_same_shape() {
+    let mut rng = StdRng::seed_from_u64(10);
+    let features = Features::from_sparse(random(9_000, 300, 6, &mut rng));
+    let widths = |tree: &LabelTree| tree.layers().iter().map(|layer| layer.n_children()).collect::<Vec<_>>();
+    let (all, sampled) = (
+        build(LabelTree::params(), &features),
+        build(LabelTree::params().sampling(Sampling::default()), &features),
+    );
+    assert_eq!(widths(&all), widths(&sampled));
+    assert_ne!(all, sampled);
+}
+
+#[test]
+fn params_files_name_what_they_mean() {
+    let params: TreeParams = serde_json::from_str(
+        r#"{"clustering": "kmeans", "max_depth": 2, "branching": 100, "sampling": {"min_rate": 0.2}}"#,
+    )
+    .unwrap();
+    let sampling = Sampling { min_rate: 0.2, ..Sampling::default() };
+    let expected = LabelTree::params().clustering(Clustering::Kmeans).max_depth(2).branching(100);
+    assert_eq!(params, expected.sampling(sampling));
 }
 
 #[test]
