@@ -44,6 +44,16 @@ fn expand(mask: u8) -> __m256 {
     }
 }
 
+/// `2ⁿ`: a float whose exponent is `n` and whose fraction is empty.
+#[inline(always)]
+fn exponent(n: __m256) -> __m256 {
+    // SAFETY: as above.
+    unsafe {
+        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+    }
+}
+
 // SAFETY (each block below): `self` proves that AVX2 and FMA are there; loads and stores go through
 // references to `Lanes`, which are 64 bytes long and 64-byte aligned.
 impl Simd for Avx2 {
@@ -108,6 +118,10 @@ impl Simd for Avx2 {
     fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V {
         let [low, high] = [expand(mask as u8), expand((mask >> 8) as u8)];
         unsafe { [_mm256_blendv_ps(b[0], a[0], low), _mm256_blendv_ps(b[1], a[1], high)] }
+    }
+    #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        [exponent(n[0]), exponent(n[1])]
     }
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {

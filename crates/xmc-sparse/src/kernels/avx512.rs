@@ -91,6 +91,10 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_blend_ps(mask, b, a) }
     }
     #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), n) }
+    }
+    #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         unsafe { _mm512_reduce_add_ps(v) }
     }

@@ -70,8 +70,34 @@ pub trait Simd: Copy {
     /// `a` where the mask is set, else `b`.
     fn select(self, mask: u16, a: Self::V, b: Self::V) -> Self::V;
 
+    /// `2ⁿ`, for whole numbers `n` from −126 to 127.
+    fn pow2(self, n: Self::V) -> Self::V;
+
     /// The sum of all lanes.
     fn sum(self, v: Self::V) -> f32;
+
+    /// `eˣ` to within two units of the last place; `x` is held between −87 and 88, where the result is a normal
+    /// number.
+    ///
+    /// `eˣ = 2ⁿ eʳ` with whole `n` and `|r| ≤ ln 2 / 2`, where seven terms of the series are exact enough.
+    #[inline(always)]
+    fn exp(self, x: Self::V) -> Self::V {
+        // Adding and taking away 1.5 · 2²³ rounds to a whole number.
+        let round = self.splat(12_582_912.0);
+        let x = self.min(self.max(x, self.splat(-87.0)), self.splat(88.0));
+        let n = self.sub(self.fma(x, self.splat(std::f32::consts::LOG2_E), round), round);
+        // ln 2 in two parts, the first with so few digits that its product with n is exact.
+        let r = self.fma(n, self.splat(-0.693_359_4), x);
+        let r = self.fma(n, self.splat(2.121_944_4e-4), r);
+        let mut series = self.splat(1.0 / 5040.0);
+        series = self.fma(series, r, self.splat(1.0 / 720.0));
+        series = self.fma(series, r, self.splat(1.0 / 120.0));
+        series = self.fma(series, r, self.splat(1.0 / 24.0));
+        series = self.fma(series, r, self.splat(1.0 / 6.0));
+        series = self.fma(series, r, self.splat(0.5));
+        let power = self.fma(self.mul(series, r), r, r);
+        self.mul(self.add(power, self.splat(1.0)), self.pow2(n))
+    }
 
     /// `sums[l] += x · w` for each set bit `l` of `bits`, lowest first, with the next of `values`: the upper
     /// halves of `f32`s, little endian, as many as there are bits.
@@ -232,6 +258,56 @@ mod tests {
                 assert_eq!(dispatch_on(isa, work()), expected, "{isa:?}");
             }
             assert_eq!(dispatch(work()), expected);
+        }
+    }
+
+    struct Powers(Lanes);
+
+    impl WithSimd for Powers {
+        type Output = (Lanes, Lanes);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let (mut exp, mut pow2) = (Lanes::ZERO, Lanes::ZERO);
+            s.store(&mut exp, s.exp(s.load(&self.0)));
+            s.store(&mut pow2, s.pow2(s.load(&self.0)));
+            (exp, pow2)
+        }
+    }
+
+    #[test]
+    fn powers_of_two_are_exact() {
+        for start in (-126..=112).step_by(LANES) {
+            let exponents: [i32; LANES] = std::array::from_fn(|l| start + l as i32);
+            for isa in Isa::available() {
+                let (_, found) = dispatch_on(isa, Powers(Lanes(exponents.map(|n| n as f32))));
+                assert_eq!(found.0, exponents.map(|n| 2f32.powi(n)), "{isa:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_exponential_is_right_to_two_units_of_the_last_place() {
+        for step in 0..20_000 {
+            let x: [f32; LANES] =
+                std::array::from_fn(|l| (step * LANES + l) as f32 / 320_000.0 * 175.0 - 87.0);
+            for isa in Isa::available() {
+                let (found, _) = dispatch_on(isa, Powers(Lanes(x)));
+                for (found, x) in found.0.into_iter().zip(x) {
+                    let expected = f64::from(x).exp();
+                    let error = (f64::from(found) / expected - 1.0).abs();
+                    assert!(
+                        error < 2.0 * f64::from(f32::EPSILON),
+                        "{isa:?} exp({x}) = {found}, not {expected}"
+                    );
+                }
+            }
+        }
+        for isa in Isa::available() {
+            let (found, _) = dispatch_on(isa, Powers(Lanes([-1e30; LANES])));
+            assert!(found.0.iter().all(|&v| v > 0.0 && v < 1e-37), "{isa:?} {found:?}");
+            let (found, _) = dispatch_on(isa, Powers(Lanes([0.0; LANES])));
+            assert_eq!(found.0, [1.0; LANES], "{isa:?}");
         }
     }
 

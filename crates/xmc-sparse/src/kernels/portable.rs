@@ -68,6 +68,10 @@ impl Simd for Portable {
         from_fn(|l| if mask >> l & 1 == 1 { a[l] } else { b[l] })
     }
     #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        from_fn(|l| f32::from_bits(((n[l] as i32 + 127) as u32) << 23))
+    }
+    #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         v.iter().sum()
     }
