@@ -1,18 +1,20 @@
 //! One pass of dual coordinate descent over the active instances, sixteen labels in lock step.
 //!
-//! For lane `l` with signs `y ∈ {−1, +1}` and duals `α ≥ 0` the step on instance `i` is (Hsieh et al. 2008,
-//! algorithm 3, squared hinge):
+//! For lane `l` with signs `y ∈ {−1, +1}` and duals `α` a visit of instance `i` is (Hsieh et al. 2008, algorithm 3)
 //!
 //! ```text
-//! G  = y (w·xᵢ + b·bias) − 1 + α D,   D = 1 / (2Cᵢ)
-//! α' = max(α − G / (‖xᵢ‖² + bias² + D), 0)
+//! G  = the gradient, from y (w·xᵢ + b·bias) and α
+//! α' = the step that the loss takes with it
 //! w += (α' − α) y xᵢ
 //! ```
 //!
-//! Features that only row `i` has contribute `y α Σv²` to `w·xᵢ`, hence `α Σv²` to `G`: see [`crate::CompactRows`].
+//! What depends on the loss is in [`crate::dual`]; a pass is compiled for each. Features that only row `i` has contribute
+//! `y α Σv²` to `w·xᵢ`, hence `α Σv²` to `G`: see [`crate::CompactRows`].
 
 use crate::dense::{BLOCK, DenseBlock};
-use crate::{CompactRows, Entry, RowHead};
+use crate::dual::{Coordinate, DualLoss, Shrink};
+use crate::targets::PairCosts;
+use crate::{CompactRows, Entry};
 use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
 
 /// How many instances ahead the head and entries of a row are asked for.
@@ -39,31 +41,40 @@ pub(crate) struct Gap {
 }
 
 /// Everything that a pass reads and changes.
-pub(crate) struct Epoch<'a> {
+pub(crate) struct Epoch<'a, L> {
+    pub(crate) loss: L,
     pub(crate) rows: &'a CompactRows,
     /// Bit `l` of entry `i`: instance `i` is a positive of lane `l`.
     pub(crate) positive: &'a [u16],
+    /// Costs of pairs, where they are not all one.
+    pub(crate) costs: Option<&'a PairCosts>,
+    /// Bit `l` of entry `i`: instance `i` is in the problem of lane `l`, where they are not all in all.
+    pub(crate) taking_part: Option<&'a [u16]>,
     /// Active instances, in the order of the pass; shrunk ones are removed.
     pub(crate) active: &'a mut Vec<u32>,
     pub(crate) primal: &'a mut Primal,
-    pub(crate) alpha: &'a mut [Lanes],
-    /// `1 / (2C)` of positives and negatives.
-    pub(crate) diagonal: [f32; 2],
+    /// Dual variables, as the loss stores them.
+    pub(crate) duals: &'a mut [Lanes],
     /// Lanes that still change.
     pub(crate) live: u16,
-    /// A dual at zero whose gradient exceeds this may be shrunk.
+    /// A dual at its lower bound whose gradient exceeds this may be shrunk.
     pub(crate) shrink_above: Lanes,
+    /// A dual at its upper bound whose gradient is less than this may be shrunk.
+    pub(crate) shrink_below: Lanes,
 }
 
-impl WithSimd for Epoch<'_> {
+impl<L: DualLoss> WithSimd for Epoch<'_, L> {
     type Output = Gap;
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) -> Gap {
-        if self.primal.sparse.len() > FETCH_ABOVE {
-            self.pass::<S, true>(simd)
-        } else {
-            self.pass::<S, false>(simd)
+        let fetch = self.primal.sparse.len() > FETCH_ABOVE;
+        let plain = self.costs.is_none() && self.taking_part.is_none();
+        match (fetch, plain) {
+            (true, true) => self.pass::<S, true, true>(simd),
+            (true, false) => self.pass::<S, true, false>(simd),
+            (false, true) => self.pass::<S, false, true>(simd),
+            (false, false) => self.pass::<S, false, false>(simd),
         }
     }
 }
@@ -73,7 +84,17 @@ struct Running<S: Simd> {
     max: S::V,
     min: S::V,
     bias: S::V,
-    shrink_above: S::V,
+    shrink: Shrink<S>,
+}
+
+impl<S: Simd> Running<S> {
+    /// Takes note of the violations in the lanes of `present`.
+    #[inline(always)]
+    fn note<const PLAIN: bool>(&mut self, simd: S, present: u16, largest: S::V, smallest: S::V) {
+        let (max, min) = (simd.max(self.max, largest), simd.min(self.min, smallest));
+        self.max = if PLAIN { max } else { simd.select(present, max, self.max) };
+        self.min = if PLAIN { min } else { simd.select(present, min, self.min) };
+    }
 }
 
 /// What came of a visit.
@@ -85,19 +106,20 @@ enum Visit<S: Simd> {
     Stepped(S::V),
 }
 
-impl Epoch<'_> {
+// `FETCH`: ask for memory ahead. `PLAIN`: no costs of pairs and no restriction, and no code for them.
+impl<L: DualLoss> Epoch<'_, L> {
     #[inline(always)]
-    fn pass<S: Simd, const FETCH: bool>(&mut self, simd: S) -> Gap {
+    fn pass<S: Simd, const FETCH: bool, const PLAIN: bool>(&mut self, simd: S) -> Gap {
         let mut running = Running::<S> {
             max: simd.splat(f32::NEG_INFINITY),
             min: simd.splat(f32::INFINITY),
             bias: simd.load(&self.primal.bias),
-            shrink_above: simd.load(&self.shrink_above),
+            shrink: Shrink { above: simd.load(&self.shrink_above), below: simd.load(&self.shrink_below) },
         };
         if self.rows.n_dense > 0 {
-            self.visit_in_blocks::<S, FETCH>(simd, &mut running);
+            self.visit_in_blocks::<S, FETCH, PLAIN>(simd, &mut running);
         } else {
-            self.visit_in_turn::<S, FETCH>(simd, &mut running);
+            self.visit_in_turn::<S, FETCH, PLAIN>(simd, &mut running);
         }
         let mut gap = Gap { max: Lanes::ZERO, min: Lanes::ZERO };
         simd.store(&mut gap.max, running.max);
@@ -108,13 +130,17 @@ impl Epoch<'_> {
 
     /// Visits sparse instances.
     #[inline(always)]
-    fn visit_in_turn<S: Simd, const FETCH: bool>(&mut self, simd: S, running: &mut Running<S>) {
+    fn visit_in_turn<S: Simd, const FETCH: bool, const PLAIN: bool>(
+        &mut self,
+        simd: S,
+        running: &mut Running<S>,
+    ) {
         let mut at = 0;
         while at < self.active.len() {
             if FETCH {
-                self.fetch_ahead(simd, at);
+                self.fetch_ahead::<S, PLAIN>(simd, at);
             }
-            match self.visit(simd, self.active[at] as usize, simd.splat(0.0), running) {
+            match self.visit::<S, PLAIN>(simd, self.active[at] as usize, simd.splat(0.0), running) {
                 Visit::Shrunk => {
                     self.active.swap_remove(at);
                 }
@@ -125,7 +151,11 @@ impl Epoch<'_> {
 
     /// Visits instances that have a dense part as well.
     #[inline(always)]
-    fn visit_in_blocks<S: Simd, const FETCH: bool>(&mut self, simd: S, running: &mut Running<S>) {
+    fn visit_in_blocks<S: Simd, const FETCH: bool, const PLAIN: bool>(
+        &mut self,
+        simd: S,
+        running: &mut Running<S>,
+    ) {
         let mut start = 0;
         while start < self.active.len() {
             let end = (start + BLOCK).min(self.active.len());
@@ -133,11 +163,11 @@ impl Epoch<'_> {
             let mut kept = start;
             for at in start..end {
                 if FETCH {
-                    self.fetch_ahead(simd, at);
+                    self.fetch_ahead::<S, PLAIN>(simd, at);
                 }
                 self.fetch_dense(simd, at + BLOCK);
                 let row = self.active[at];
-                match self.visit(simd, row as usize, block.score(simd, at - start), running) {
+                match self.visit::<S, PLAIN>(simd, row as usize, block.score(simd, at - start), running) {
                     Visit::Shrunk => continue,
                     Visit::Unchanged => {}
                     Visit::Stepped(step) => block.step(simd, at - start, step),
@@ -165,10 +195,13 @@ impl Epoch<'_> {
 
     /// Asks for what the next instances will need: the passes over the large clusters wait for memory.
     #[inline(always)]
-    fn fetch_ahead<S: Simd>(&self, simd: S, at: usize) {
+    fn fetch_ahead<S: Simd, const PLAIN: bool>(&self, simd: S, at: usize) {
         if let Some(&row) = self.active.get(at + 2 * FETCH_ROW) {
             simd.prefetch(&self.rows.heads, row as usize);
-            simd.prefetch(self.alpha, row as usize);
+            simd.prefetch(self.duals, row as usize);
+        }
+        if let (false, Some(costs), Some(&row)) = (PLAIN, self.costs, self.active.get(at + FETCH_ROW)) {
+            simd.prefetch(&costs.lines, costs.line_of[row as usize] as usize);
         }
         if let Some(&row) = self.active.get(at + FETCH_ROW) {
             let start = self.rows.entry_start(row as usize);
@@ -185,45 +218,52 @@ impl Epoch<'_> {
     /// One coordinate step in all live lanes; `dense` is the score of the dense part, whose weights are left to
     /// the caller.
     #[inline(always)]
-    fn visit<S: Simd>(&mut self, simd: S, row: usize, dense: S::V, running: &mut Running<S>) -> Visit<S> {
-        let (head, entries) = self.rows.row(row);
-        let zero = simd.splat(0.0);
-        let y = simd.select(self.positive[row], simd.splat(1.0), simd.splat(-1.0));
-        let diagonal = self.diagonal_of(simd, row, head);
-        let alpha = simd.load(&self.alpha[row]);
-
-        let score = self.score(simd, entries, dense, running.bias);
-        let own = simd.add(diagonal, simd.splat(head.own_norm));
-        let gradient = simd.fma(y, score, simd.fma(own, alpha, simd.splat(-1.0)));
-
-        let at_zero = !simd.ne(alpha, zero);
-        let shrunk = at_zero & simd.lt(running.shrink_above, gradient);
-        if shrunk | !self.live == u16::MAX {
-            return Visit::Shrunk;
-        }
-        let projected = simd.select(at_zero, simd.min(gradient, zero), gradient);
-        running.max = simd.max(running.max, projected);
-        running.min = simd.min(running.min, projected);
-
-        let curvature = simd.add(diagonal, simd.splat(head.norm));
-        let stepped = simd.max(simd.sub(alpha, simd.div(gradient, curvature)), zero);
-        let stepped = simd.select(self.live, stepped, alpha);
-        if simd.ne(stepped, alpha) == 0 {
+    fn visit<S: Simd, const PLAIN: bool>(
+        &mut self,
+        simd: S,
+        row: usize,
+        dense: S::V,
+        running: &mut Running<S>,
+    ) -> Visit<S> {
+        let present = if PLAIN { u16::MAX } else { self.taking_part.map_or(u16::MAX, |lanes| lanes[row]) };
+        let live = self.live & present;
+        if !PLAIN && live == 0 {
+            // Not shrunk: a pass over all instances would no longer be known as one.
             return Visit::Unchanged;
         }
-        let step = simd.mul(y, simd.sub(stepped, alpha));
-        simd.store(&mut self.alpha[row], stepped);
+        let (head, entries) = self.rows.row(row);
+        let positive = self.positive[row];
+        let at = Coordinate {
+            sign: simd.select(positive, simd.splat(1.0), simd.splat(-1.0)),
+            score: self.score(simd, entries, dense, running.bias),
+            dual: simd.load(&self.duals[row]),
+            cost: self.loss.cost(simd, positive, head.inverse_weight, self.pair_cost::<S, PLAIN>(simd, row)),
+            head,
+        };
+        let judged = self.loss.judge(simd, &at, &running.shrink);
+        if judged.shrunk | !live == u16::MAX {
+            return Visit::Shrunk;
+        }
+        running.note::<PLAIN>(simd, present, judged.largest, judged.smallest);
+
+        let stepped = self.loss.step(simd, &at, judged.gradient, live);
+        if simd.ne(stepped.dual, at.dual) == 0 {
+            return Visit::Unchanged;
+        }
+        let step = simd.mul(at.sign, stepped.change);
+        simd.store(&mut self.duals[row], stepped.dual);
         running.bias = simd.fma(step, simd.splat(self.rows.bias), running.bias);
         self.update(simd, entries, step);
         Visit::Stepped(step)
     }
 
-    /// `D` of each lane, by the sign of its label and the instance's weight.
+    /// What the pairs of an instance cost, if that is anything but one.
     #[inline(always)]
-    fn diagonal_of<S: Simd>(&self, simd: S, row: usize, head: RowHead) -> S::V {
-        let [positive, negative] = self.diagonal;
-        let scale = head.inverse_weight;
-        simd.select(self.positive[row], simd.splat(positive * scale), simd.splat(negative * scale))
+    fn pair_cost<S: Simd, const PLAIN: bool>(&self, simd: S, row: usize) -> Option<S::V> {
+        match self.costs {
+            Some(costs) if !PLAIN => Some(simd.load(&costs.lines[costs.line_of[row] as usize])),
+            _ => None,
+        }
     }
 
     /// `w·x + b·bias`, without the features that only this row has.

@@ -14,4 +14,10 @@ pub enum LinearError {
         /// The value given.
         found: f64,
     },
+    /// A name that no loss has.
+    #[error("there is no loss {found:?}, expected squared-hinge, hinge or logistic")]
+    UnknownLoss {
+        /// The name given.
+        found: String,
+    },
 }

@@ -1,4 +1,4 @@
-//! Linear support vector machines for sibling labels, sixteen at a time.
+//! Linear models for sibling labels, sixteen at a time: support vector machines and logistic regression.
 //!
 //! All children of a cluster train on the same instances. [`Compactor`] copies those rows once, with their
 //! features renumbered so that the weights are small and hot; [`LaneSolver`] then runs dual coordinate
@@ -6,8 +6,11 @@
 //! operation instead of sixteen scalar ones. [`mod@reference`] is the textbook solver for one label that the
 //! batched one is held to.
 //!
-//! Source of the algorithm: Hsieh, Chang, Lin, Keerthi, Sundararajan, *A Dual Coordinate Descent Method for
-//! Large-scale Linear SVM*, ICML 2008 (LIBLINEAR's `L2R_L2LOSS_SVC_DUAL`).
+//! [`Targets`] says what each instance is to each label: a positive or a negative, at which cost, or nothing at all.
+//!
+//! Sources of the algorithms: Hsieh, Chang, Lin, Keerthi, Sundararajan, *A Dual Coordinate Descent Method for
+//! Large-scale Linear SVM*, ICML 2008 (LIBLINEAR's `L2R_L2LOSS_SVC_DUAL` and `L2R_L1LOSS_SVC_DUAL`); Yu, Huang, Lin, *Dual
+//! Coordinate Descent Methods for Logistic Regression and Maximum Entropy Models*, Machine Learning 85, 2011.
 //!
 //! ```
 //! use xmc_linear::{Compactor, LaneSolver, SvmParams, Targets};
@@ -26,16 +29,21 @@
 
 mod compact;
 mod dense;
+mod dual;
 mod epoch;
 mod error;
+mod loss;
 mod params;
 pub mod reference;
 mod solver;
+mod targets;
 mod weights;
 
 pub use compact::{CompactRows, Compactor, Entry, RowHead};
 pub use error::LinearError;
+pub use loss::Loss;
 pub use params::{CheckedSvmParams, SvmParams};
-pub use solver::{LaneSolver, SolveReport, Targets};
+pub use solver::{LaneSolver, SolveReport};
+pub use targets::Targets;
 pub use weights::GroupWeights;
 pub use xmc_sparse::kernels::LANES;

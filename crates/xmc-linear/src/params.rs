@@ -1,21 +1,24 @@
 //! Hyper-parameters of the solver, with LIBLINEAR's and PECOS's defaults.
 
-use crate::LinearError;
+use crate::{LinearError, Loss};
 use serde::{Deserialize, Serialize};
 
-/// Parameters of one binary problem: L2-regularised squared hinge, solved in the dual.
+/// Parameters of one binary problem: an L2-regularised loss, solved in the dual.
 ///
-/// The objective is `½‖w‖² + ½b² + Σᵢ Cᵢ max(0, 1 − yᵢ(w·xᵢ + b·bias))²`.
+/// The objective is `½‖w‖² + ½b² + Σᵢ Cᵢ loss(yᵢ(w·xᵢ + b·bias))`. `Cᵢ` is the class's cost times the instance's weight, and
+/// for a positive times the cost of the pair.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SvmParams {
+    /// What a margin costs. Default `squared-hinge`.
+    pub loss: Loss,
     /// Cost of a positive instance, `Cp` in LIBLINEAR. Above 0, default 1.
     pub cost_positive: f32,
     /// Cost of a negative instance, `Cn`. Above 0, default 1.
     pub cost_negative: f32,
     /// Stop when the largest violation of the optimality conditions spans less than this. Above 0,
-    /// default 0.1.
+    /// default 0.1. The logistic loss measures a violation as a difference of log-odds.
     pub eps: f32,
     /// At most this many passes over the instances. At least 1, default 100.
     pub max_iter: u32,
@@ -24,15 +27,35 @@ pub struct SvmParams {
     pub bias: f32,
     /// Weights below this in absolute value are dropped. At least 0, default 0.1.
     pub threshold: f32,
+    /// Of each label's sparse weights that pass the threshold at most this many are kept, the largest in absolute
+    /// value; of equal ones that of the smaller feature number. The intercept and dense weights are kept always and
+    /// do not count. At least 1, default `None`: all.
+    pub max_nonzeros_per_label: Option<usize>,
 }
 
 impl Default for SvmParams {
     fn default() -> Self {
-        Self { cost_positive: 1.0, cost_negative: 1.0, eps: 0.1, max_iter: 100, bias: 1.0, threshold: 0.1 }
+        Self {
+            loss: Loss::default(),
+            cost_positive: 1.0,
+            cost_negative: 1.0,
+            eps: 0.1,
+            max_iter: 100,
+            bias: 1.0,
+            threshold: 0.1,
+            max_nonzeros_per_label: None,
+        }
     }
 }
 
 impl SvmParams {
+    /// Sets the loss.
+    #[must_use]
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
+    }
+
     /// Sets the cost of positive and negative instances.
     #[must_use]
     pub fn costs(mut self, positive: f32, negative: f32) -> Self {
@@ -68,6 +91,13 @@ impl SvmParams {
         self
     }
 
+    /// Sets the largest number of sparse weights of a label.
+    #[must_use]
+    pub fn max_nonzeros_per_label(mut self, max_nonzeros_per_label: Option<usize>) -> Self {
+        self.max_nonzeros_per_label = max_nonzeros_per_label;
+        self
+    }
+
     /// The parameters, if each is in its range.
     ///
     /// # Errors
@@ -85,6 +115,7 @@ impl SvmParams {
         rule(self.max_iter >= 1, "max_iter", "at least 1", self.max_iter.into())?;
         rule(not_negative(self.bias), "bias", "0 or a number above it", self.bias.into())?;
         rule(not_negative(self.threshold), "threshold", "0 or a number above it", self.threshold.into())?;
+        rule(self.max_nonzeros_per_label != Some(0), "max_nonzeros_per_label", "at least 1", 0.0)?;
         Ok(CheckedSvmParams(self))
     }
 }
@@ -108,7 +139,7 @@ mod tests {
     fn each_parameter_out_of_range_is_named() {
         let name = |params: SvmParams| match params.check() {
             Err(LinearError::Parameter { name, .. }) => name,
-            Ok(_) => "none",
+            _ => "none",
         };
         let ok = SvmParams::default();
         assert_eq!(name(ok), "none");
@@ -118,5 +149,6 @@ mod tests {
         assert_eq!(name(ok.max_iter(0)), "max_iter");
         assert_eq!(name(ok.bias(f32::INFINITY)), "bias");
         assert_eq!(name(ok.threshold(-0.1)), "threshold");
+        assert_eq!(name(ok.max_nonzeros_per_label(Some(0))), "max_nonzeros_per_label");
     }
 }

@@ -1,44 +1,12 @@
 //! The batched solver: passes, shrinking and the end of each lane.
 
+use crate::dual::{DualLoss, Hinge, Logistic, SquaredHinge};
 use crate::epoch::{Epoch, Gap, Primal};
-use crate::{CheckedSvmParams, CompactRows, GroupWeights};
+use crate::weights::Solved;
+use crate::{CheckedSvmParams, CompactRows, GroupWeights, Loss, Targets};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use xmc_sparse::kernels::{Isa, LANES, Lanes, dispatch, dispatch_on};
-
-/// Which instances are positives of which lane.
-#[derive(Debug, Clone, Default)]
-pub struct Targets {
-    pub(crate) positive: Vec<u16>,
-    n_lanes: usize,
-}
-
-impl Targets {
-    /// Positives of up to [`LANES`] labels: `lists[l]` names the rows (numbers within the cluster) of label `l`.
-    ///
-    /// # Panics
-    /// When there are more than [`LANES`] lists or a row is out of range.
-    pub fn new<L: AsRef<[u32]>>(n_rows: usize, lists: &[L]) -> Self {
-        assert!(lists.len() <= LANES, "at most {LANES} labels are solved together");
-        let mut positive = vec![0u16; n_rows];
-        for (lane, list) in lists.iter().enumerate() {
-            for &row in list.as_ref() {
-                positive[row as usize] |= 1 << lane;
-            }
-        }
-        Self { positive, n_lanes: lists.len() }
-    }
-
-    /// Number of labels.
-    pub fn n_lanes(&self) -> usize {
-        self.n_lanes
-    }
-
-    /// Lanes that have a label.
-    fn mask(&self) -> u16 {
-        ((1u32 << self.n_lanes) - 1) as u16
-    }
-}
 
 /// What a solve took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,7 +23,8 @@ pub struct SolveReport {
 #[derive(Debug, Default)]
 pub struct LaneSolver {
     primal: Primal,
-    alpha: Vec<Lanes>,
+    /// Dual variables; while solving as the loss stores them.
+    duals: Vec<Lanes>,
     active: Vec<u32>,
     isa: Option<Isa>,
 }
@@ -76,7 +45,46 @@ impl LaneSolver {
         seed: u64,
     ) -> SolveReport {
         assert_eq!(targets.positive.len(), rows.n_rows(), "targets are for other rows");
-        self.reset(rows);
+        match params.loss {
+            Loss::SquaredHinge => self.descend(SquaredHinge::new(params), params, rows, targets, seed),
+            Loss::Hinge => self.descend(Hinge::new(params), params, rows, targets, seed),
+            Loss::Logistic => {
+                let loss = Logistic::new(params);
+                let report = self.descend(loss, params, rows, targets, seed);
+                self.leave_log_odds(loss, rows, targets);
+                report
+            }
+        }
+    }
+
+    /// The weights of the last solve, those of at least `threshold` in absolute value.
+    pub fn weights(&self, rows: &CompactRows, targets: &Targets, threshold: f32) -> GroupWeights {
+        self.solved(rows, targets).weights(threshold, None)
+    }
+
+    /// The weights of the last solve that `params` keeps: by its threshold and its largest number for a label.
+    pub fn pruned_weights(
+        &self,
+        params: &CheckedSvmParams,
+        rows: &CompactRows,
+        targets: &Targets,
+    ) -> GroupWeights {
+        self.solved(rows, targets).weights(params.threshold, params.max_nonzeros_per_label)
+    }
+
+    fn solved<'a>(&'a self, rows: &'a CompactRows, targets: &'a Targets) -> Solved<'a> {
+        Solved { rows, targets, primal: &self.primal, alpha: &self.duals }
+    }
+
+    fn descend<L: DualLoss>(
+        &mut self,
+        loss: L,
+        params: &CheckedSvmParams,
+        rows: &CompactRows,
+        targets: &Targets,
+        seed: u64,
+    ) -> SolveReport {
+        self.reset(rows, L::START);
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut lanes = LaneStates::new(targets.mask());
         let mut report = SolveReport::default();
@@ -85,7 +93,7 @@ impl LaneSolver {
             self.active.shuffle(&mut rng);
             report.passes += 1;
             report.visits += self.active.len() as u64;
-            let gap = self.pass(params, rows, targets, &lanes);
+            let gap = self.pass(loss, rows, targets, &lanes);
             // Shrinking removes instances within the pass: only a pass that kept all proves optimality.
             let complete = self.active.len() == rows.n_rows();
             lanes.judge(&gap, params.eps, complete);
@@ -98,19 +106,26 @@ impl LaneSolver {
         report
     }
 
-    /// The weights of the last solve, those of at least `threshold` in absolute value.
-    pub fn weights(&self, rows: &CompactRows, targets: &Targets, threshold: f32) -> GroupWeights {
-        GroupWeights::collect(rows, targets, &self.primal, &self.alpha, threshold)
+    /// Turns the log-odds of the logistic loss into dual variables.
+    fn leave_log_odds(&mut self, loss: Logistic, rows: &CompactRows, targets: &Targets) {
+        for (row, duals) in self.duals.iter_mut().enumerate() {
+            let costs = targets.pair_costs(row);
+            for (lane, dual) in duals.0.iter_mut().enumerate() {
+                let positive = targets.positive[row] >> lane & 1 == 1;
+                let cost = loss.pair_cost(positive, rows.heads[row].inverse_weight, costs.0[lane]);
+                *dual = Logistic::alpha(cost, *dual);
+            }
+        }
     }
 
-    fn reset(&mut self, rows: &CompactRows) {
-        let zeros = |lanes: &mut Vec<Lanes>, len| {
+    fn reset(&mut self, rows: &CompactRows, dual: f32) {
+        let fill = |lanes: &mut Vec<Lanes>, len, value| {
             lanes.clear();
-            lanes.resize(len, Lanes::ZERO);
+            lanes.resize(len, Lanes([value; LANES]));
         };
-        zeros(&mut self.primal.sparse, rows.n_shared());
-        zeros(&mut self.primal.dense, rows.dense_stride() * LANES);
-        zeros(&mut self.alpha, rows.n_rows());
+        fill(&mut self.primal.sparse, rows.n_shared(), 0.0);
+        fill(&mut self.primal.dense, rows.dense_stride() * LANES, 0.0);
+        fill(&mut self.duals, rows.n_rows(), dual);
         self.primal.bias = Lanes::ZERO;
     }
 
@@ -119,22 +134,25 @@ impl LaneSolver {
         self.active.extend(0..n_rows as u32);
     }
 
-    fn pass(
+    fn pass<L: DualLoss>(
         &mut self,
-        params: &CheckedSvmParams,
+        loss: L,
         rows: &CompactRows,
         targets: &Targets,
         lanes: &LaneStates,
     ) -> Gap {
         let epoch = Epoch {
+            loss,
             rows,
             positive: &targets.positive,
+            costs: targets.costs.as_ref(),
+            taking_part: targets.taking_part.as_deref(),
             active: &mut self.active,
             primal: &mut self.primal,
-            alpha: &mut self.alpha,
-            diagonal: [0.5 / params.cost_positive, 0.5 / params.cost_negative],
+            duals: &mut self.duals,
             live: lanes.live,
             shrink_above: lanes.shrink_above,
+            shrink_below: lanes.shrink_below,
         };
         match self.isa {
             None => dispatch(epoch),
@@ -150,11 +168,16 @@ struct LaneStates {
     /// Lanes whose optimality is not proved: live, or resting until the others have converged too.
     unfinished: u16,
     shrink_above: Lanes,
+    shrink_below: Lanes,
 }
+
+/// Bounds that no gradient exceeds.
+const SHRINK_NOTHING: [Lanes; 2] = [Lanes([f32::INFINITY; LANES]), Lanes([f32::NEG_INFINITY; LANES])];
 
 impl LaneStates {
     fn new(mask: u16) -> Self {
-        Self { live: mask, unfinished: mask, shrink_above: Lanes([f32::INFINITY; LANES]) }
+        let [shrink_above, shrink_below] = SHRINK_NOTHING;
+        Self { live: mask, unfinished: mask, shrink_above, shrink_below }
     }
 
     /// Rests the lanes that have converged on the active set, and finishes them when that was the whole set.
@@ -170,12 +193,13 @@ impl LaneStates {
                 }
             }
             self.shrink_above.0[lane] = if max > 0.0 { max } else { f32::INFINITY };
+            self.shrink_below.0[lane] = if min < 0.0 { min } else { f32::NEG_INFINITY };
         }
     }
 
     /// All unfinished lanes go on, without shrinking in their first pass.
     fn wake(&mut self) {
         self.live = self.unfinished;
-        self.shrink_above = Lanes([f32::INFINITY; LANES]);
+        [self.shrink_above, self.shrink_below] = SHRINK_NOTHING;
     }
 }

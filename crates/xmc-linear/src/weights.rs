@@ -2,6 +2,8 @@
 
 use crate::epoch::Primal;
 use crate::{CompactRows, LANES, Targets};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use xmc_sparse::kernels::Lanes;
 
 /// Weights of up to [`LANES`] labels, one row for each feature that has any.
@@ -23,35 +25,6 @@ pub struct GroupWeights {
 }
 
 impl GroupWeights {
-    pub(crate) fn collect(
-        rows: &CompactRows,
-        targets: &Targets,
-        primal: &Primal,
-        alpha: &[Lanes],
-        threshold: f32,
-    ) -> Self {
-        let n_lanes = targets.n_lanes();
-        let solved = Solved { rows, targets, primal, alpha };
-        // Counted first: the root has millions of weights, and a vector that grows holds them twice.
-        let (mut n_features, mut n_values) = (0, 0);
-        solved.each_feature(|_, weights| {
-            let kept = kept(weights, threshold);
-            n_features += usize::from(kept != 0);
-            n_values += kept.count_ones() as usize;
-        });
-        let mut out = Self {
-            features: Vec::with_capacity(n_features),
-            lanes: Vec::with_capacity(n_features),
-            values: Vec::with_capacity(n_values),
-            bias: primal.bias.0[..n_lanes].iter().map(|b| b * rows.bias).collect(),
-            dense: (0..n_lanes)
-                .flat_map(|lane| primal.dense[..rows.n_dense()].iter().map(move |w| w.0[lane]))
-                .collect(),
-        };
-        solved.each_feature(|feature, weights| out.push(feature, weights, kept(weights, threshold)));
-        out
-    }
-
     /// Number of stored weights, without intercepts and dense ones.
     pub fn n_entries(&self) -> usize {
         self.values.len()
@@ -73,24 +46,115 @@ impl GroupWeights {
     }
 }
 
-/// Lanes whose weight is large enough; those without a label are zero and so never kept.
+/// What a weight needs to be kept.
+struct Bar {
+    threshold: f32,
+    /// The [`rank`] that a weight of each lane must reach, where their number is limited.
+    least_rank: Option<[u64; LANES]>,
+}
+
+impl Bar {
+    /// Lanes whose weight is kept; those without a label are zero and so never are.
+    #[inline]
+    fn kept(&self, rows: &CompactRows, feature: u32, weights: &Lanes) -> u16 {
+        let large = (0..LANES).fold(0u16, |mask, lane| {
+            let weight = weights.0[lane];
+            mask | (u16::from(weight != 0.0 && weight.abs() >= self.threshold) << lane)
+        });
+        let Some(least) = self.least_rank.as_ref().filter(|_| large != 0) else { return large };
+        let column = rows.original_feature(feature);
+        (0..LANES).fold(large, |mask, lane| {
+            mask & !(u16::from(rank(weights.0[lane], column) < least[lane]) << lane)
+        })
+    }
+}
+
+/// Orders weights: by absolute value, and equal ones by feature, the smaller number higher.
 #[inline]
-fn kept(weights: &Lanes, threshold: f32) -> u16 {
-    (0..LANES).fold(0u16, |mask, lane| {
-        let weight = weights.0[lane];
-        mask | (u16::from(weight != 0.0 && weight.abs() >= threshold) << lane)
-    })
+fn rank(weight: f32, column: u32) -> u64 {
+    // The bits of floats without a sign are in the order of the floats.
+    u64::from(weight.abs().to_bits()) << 32 | u64::from(!column)
+}
+
+/// The largest of a lane's ranks, at most `limit` of them, the least on top.
+#[derive(Default)]
+struct Largest(BinaryHeap<Reverse<u64>>);
+
+impl Largest {
+    fn push(&mut self, limit: usize, rank: u64) {
+        if self.0.len() < limit {
+            self.0.push(Reverse(rank));
+        } else if let Some(mut least) = self.0.peek_mut().filter(|least| least.0 < rank) {
+            *least = Reverse(rank);
+        }
+    }
+
+    /// The least rank that is among them; any, when there was room for more.
+    fn least(&self, limit: usize) -> u64 {
+        self.0.peek().filter(|_| self.0.len() == limit).map_or(0, |least| least.0)
+    }
 }
 
 /// A solved group.
-struct Solved<'a> {
-    rows: &'a CompactRows,
-    targets: &'a Targets,
-    primal: &'a Primal,
-    alpha: &'a [Lanes],
+pub(crate) struct Solved<'a> {
+    pub(crate) rows: &'a CompactRows,
+    pub(crate) targets: &'a Targets,
+    pub(crate) primal: &'a Primal,
+    pub(crate) alpha: &'a [Lanes],
 }
 
 impl Solved<'_> {
+    /// The weights of at least `threshold`, of each label the `limit` largest.
+    pub(crate) fn weights(&self, threshold: f32, limit: Option<usize>) -> GroupWeights {
+        let bar = self.bar(threshold, limit);
+        // Counted first: the root has millions of weights, and a vector that grows holds them twice.
+        let (mut n_features, mut n_values) = (0, 0);
+        self.each_feature(|feature, weights| {
+            let kept = bar.kept(self.rows, feature, weights);
+            n_features += usize::from(kept != 0);
+            n_values += kept.count_ones() as usize;
+        });
+        let mut out = GroupWeights {
+            features: Vec::with_capacity(n_features),
+            lanes: Vec::with_capacity(n_features),
+            values: Vec::with_capacity(n_values),
+            bias: self.bias(),
+            dense: self.dense(),
+        };
+        self.each_feature(|feature, weights| {
+            out.push(feature, weights, bar.kept(self.rows, feature, weights));
+        });
+        out
+    }
+
+    fn bar(&self, threshold: f32, limit: Option<usize>) -> Bar {
+        let bar = Bar { threshold, least_rank: None };
+        let Some(limit) = limit else { return bar };
+        let mut largest: [Largest; LANES] = Default::default();
+        self.each_feature(|feature, weights| {
+            let (mut rest, column) =
+                (bar.kept(self.rows, feature, weights), self.rows.original_feature(feature));
+            while rest != 0 {
+                let lane = rest.trailing_zeros() as usize;
+                largest[lane].push(limit, rank(weights.0[lane], column));
+                rest &= rest - 1;
+            }
+        });
+        Bar { least_rank: Some(largest.map(|largest| largest.least(limit))), ..bar }
+    }
+
+    /// Intercepts, label by label.
+    fn bias(&self) -> Vec<f32> {
+        let lanes = &self.primal.bias.0[..self.targets.n_lanes()];
+        lanes.iter().map(|b| b * self.rows.bias).collect()
+    }
+
+    /// Dense weights, label by label.
+    fn dense(&self) -> Vec<f32> {
+        let columns = &self.primal.dense[..self.rows.n_dense()];
+        (0..self.targets.n_lanes()).flat_map(|lane| columns.iter().map(move |w| w.0[lane])).collect()
+    }
+
     /// Hands on the weights of every feature, in order of its number.
     fn each_feature(&self, mut visit: impl FnMut(u32, &Lanes)) {
         for (feature, weights) in self.primal.sparse.iter().enumerate() {
