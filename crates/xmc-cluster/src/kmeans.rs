@@ -44,7 +44,7 @@ impl BalancedKMeans {
     ///
     /// # Errors
     /// [`ClusterError::TooDeep`] with more leaves than rows, [`ClusterError::TooManyRows`] above
-    /// `u32::MAX` rows, [`ClusterError::NotDense`] when [`Seeding::Linfa`] meets sparse entries.
+    /// `u32::MAX` rows, [`ClusterError::NotDense`] when [`Seeding::Linfa`](crate::Seeding::Linfa) meets sparse entries.
     pub fn fit(&self, features: &Features) -> Result<Partition, ClusterError> {
         self.fit_with_progress(features, &NoProgress)
     }

@@ -22,9 +22,9 @@ pub enum Clustering {
     #[default]
     Balanced,
     /// `branching` clusters at once, of the size that the labels have (Bonsai: `branching` 100 and `max_depth` 2
-    /// or 3). Leaves follow the data and are
-    /// fewer labels on average, so that there are more of them. Every label meets every centroid in every refinement: on
-    /// 25,265 subjects of library titles `branching` 16 took 70 s and 100 took 160 s, balanced clusters 5 s.
+    /// or 3). Leaves follow the data and have fewer labels on average, so that there are more of them. Every label meets
+    /// every centroid in every refinement: on 25,265 subjects of library titles `branching` 16 took 70 s and 100 took
+    /// 160 s, balanced clusters 5 s.
     Kmeans,
     /// No clusters, one-vs-rest: for few labels, or to know what search costs in accuracy.
     None,
