@@ -128,13 +128,18 @@ impl Combiner {
         self
     }
 
+    /// From now on keeps the `top_k` best labels; for [`Combiner::depth`].
+    pub fn reset(&mut self, top_k: usize, depth: usize) {
+        (self.top_k, self.depth) = (top_k, depth);
+    }
+
     /// Fills `out` with the combination of `lists`, best first; the higher score first, then the smaller id.
     ///
     /// The lists are in rank order, their scores finite, their ids distinct within a list.
-    pub fn combine_row(&mut self, lists: &[&[Scored]], out: &mut Vec<Scored>) {
-        let depth = lists.iter().map(|list| list.len()).max().unwrap_or(0).max(self.depth);
+    pub fn combine_row<L: AsRef<[Scored]>>(&mut self, lists: &[L], out: &mut Vec<Scored>) {
+        let depth = lists.iter().map(|list| list.as_ref().len()).max().unwrap_or(0).max(self.depth);
         self.parts.clear();
-        for (at, list) in lists.iter().enumerate() {
+        for (at, list) in lists.iter().map(AsRef::as_ref).enumerate() {
             let rule = Rule::new(self.how, list, at, lists.len(), depth);
             self.parts.extend(list.iter().enumerate().map(|(rank, item)| Part {
                 id: item.id,

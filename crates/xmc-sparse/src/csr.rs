@@ -197,10 +197,12 @@ impl Csr {
         Self::from_checked(rows.len(), self.n_cols(), indptr, indices, values)
     }
 
-    /// The same entries under new values; panics when `values` has another length.
-    fn with_values(&self, values: Vec<f32>) -> Self {
-        let (indptr, indices) = (self.indptr().to_vec(), self.indices().to_vec());
-        Self::from_checked(self.n_rows(), self.n_cols(), indptr, indices, values)
+    /// The same entries under new values.
+    ///
+    /// # Errors
+    /// [`SparseError::Structure`] when `values` has another length, [`SparseError::NonFinite`].
+    pub fn with_values(&self, values: Vec<f32>) -> Result<Self, SparseError> {
+        Self::new(self.n_rows(), self.n_cols(), self.indptr().to_vec(), self.indices().to_vec(), values)
     }
 
     /// Every row divided by its Euclidean norm; rows of zeros stay as they are.
@@ -225,7 +227,7 @@ impl Csr {
 
     /// Every stored value replaced by 1 (explicit zeros too).
     pub fn binarized(&self) -> Self {
-        self.with_values(vec![1.0; self.nnz()])
+        self.with_values(vec![1.0; self.nnz()]).expect("invariant: one finite value for each entry")
     }
 
     /// The product `self · other` (parallel over rows, by `sprs`).

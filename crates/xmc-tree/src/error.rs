@@ -1,6 +1,6 @@
 //! Every way that a label tree, its features or its parameters can be wrong.
 
-use crate::Place;
+use crate::{Place, PostProcessor};
 use xmc_cluster::ClusterError;
 use xmc_sparse::SparseError;
 
@@ -257,6 +257,36 @@ pub enum TreeError {
         found: usize,
         /// Keys of the first of them.
         named: Vec<String>,
+    },
+    /// A path whose scores would be both multiplied and added.
+    #[error(
+        "post-processor {leaf} of the labels does not go with {inner} of the clusters: one multiplies along the path, \
+         the other adds; use one kind, or noop for the labels"
+    )]
+    MixedPostProcessors {
+        /// Post-processor of the clusters.
+        inner: PostProcessor,
+        /// Post-processor of the labels.
+        leaf: PostProcessor,
+    },
+    /// A lowest score that no score can be compared with.
+    #[error("the lowest score to return is NaN, expected a number")]
+    MinScore,
+    /// A label that the tree does not have.
+    #[error("there is no label {label}: the tree has labels 0 to {n_labels} exclusive")]
+    UnknownLabel {
+        /// The label asked for.
+        label: u32,
+        /// Number of labels.
+        n_labels: usize,
+    },
+    /// A cluster that the tree does not have.
+    #[error("there is no cluster {cluster} on layer {layer} of the tree")]
+    UnknownCluster {
+        /// Layer number, 0-based; the layer of the labels has no clusters.
+        layer: usize,
+        /// The cluster asked for.
+        cluster: u32,
     },
 }
 

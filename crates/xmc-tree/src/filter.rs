@@ -1,6 +1,6 @@
 //! Searches that may return some labels only.
 
-use crate::{LabelTree, TreeError, TreeLayer};
+use crate::{ChildParents, LabelTree, TreeError, TreeLayer};
 use xmc_sparse::LabelId;
 
 /// The labels that a search may return, and with them the clusters that it need not enter.
@@ -81,6 +81,47 @@ impl LabelFilter {
     }
 }
 
+/// Filters for a few labels each, one after the other: the ways up from labels are looked up once for the tree, and a
+/// filter costs no more than its labels' ways.
+#[derive(Debug, Clone)]
+pub struct LabelPaths {
+    /// For each layer the parents of its children.
+    parents: Vec<ChildParents>,
+    filter: LabelFilter,
+    /// Children that the filter allows, layer by layer.
+    allowed: Vec<Vec<u32>>,
+}
+
+impl LabelPaths {
+    /// The ways up from the labels of `tree`.
+    pub fn new(tree: &LabelTree) -> Self {
+        let layers = tree.layers().iter().map(|layer| Bits::none(layer.n_children())).collect();
+        let parents = tree.layers().iter().map(TreeLayer::parents).collect();
+        Self { parents, filter: LabelFilter { layers }, allowed: vec![Vec::new(); tree.depth()] }
+    }
+
+    /// The filter that allows only `labels`; panics when one is out of range.
+    pub fn only(&mut self, labels: &[LabelId]) -> &LabelFilter {
+        for (bits, allowed) in self.filter.layers.iter_mut().zip(&mut self.allowed) {
+            allowed.drain(..).for_each(|child| bits.clear(child));
+        }
+        let mut children = labels.to_vec();
+        for layer in (0..self.parents.len()).rev() {
+            let bits = &mut self.filter.layers[layer];
+            children.retain(|&child| {
+                !bits.has(child) && {
+                    bits.set(child);
+                    true
+                }
+            });
+            let above = children.iter().flat_map(|&child| self.parents[layer].of(child as usize));
+            let above = above.copied().collect();
+            self.allowed[layer] = std::mem::replace(&mut children, above);
+        }
+        &self.filter
+    }
+}
+
 fn check_label(tree: &LabelTree, label: LabelId) -> Result<(), TreeError> {
     let n_labels = tree.n_labels();
     if (label as usize) < n_labels { Ok(()) } else { Err(TreeError::UnknownLabel { label, n_labels }) }
@@ -148,6 +189,16 @@ mod tests {
         let below = LabelFilter::below(&tree, 0, 0).unwrap();
         assert_eq!((allowed(&below, 0, 2), allowed(&below, 1, 4)), (vec![0, 1], vec![0, 3]));
         assert!(only.fits(&tree));
+    }
+
+    #[test]
+    fn paths_make_the_same_filters() {
+        let tree = tree();
+        let mut paths = LabelPaths::new(&tree);
+        for labels in [&[1][..], &[0, 3], &[], &[3, 3, 2]] {
+            let expected = LabelFilter::only(&tree, labels.iter().copied()).unwrap();
+            assert_eq!(*paths.only(labels), expected, "{labels:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every matcher offers, whatever it is made of.
 
-use crate::{LabelTree, SearchParams};
+use crate::{LabelTree, Search};
 use rayon::prelude::*;
 use xmc_sparse::{Features, NoProgress, Progress, RankedLists, Row, Scored};
 
@@ -22,39 +22,47 @@ pub trait Matcher: Send + Sync {
     fn predict_row(
         &self,
         row: Row<'_>,
-        params: &SearchParams,
+        search: Search<'_>,
         scratch: &mut Self::Scratch,
         out: &mut Vec<Scored>,
     );
 
     /// The best labels of every instance, in parallel. The result does not depend on the number of threads.
-    fn predict_batch(&self, x: &Features, params: &SearchParams) -> RankedLists {
-        self.predict_batch_with(x, params, &NoProgress)
+    fn predict_batch(&self, x: &Features, search: Search<'_>) -> RankedLists {
+        self.predict_batch_with(x, search, &NoProgress)
     }
 
     /// As [`Matcher::predict_batch`], reporting finished instances.
-    fn predict_batch_with(
-        &self,
-        x: &Features,
-        params: &SearchParams,
-        progress: &dyn Progress,
-    ) -> RankedLists {
-        let starts: Vec<usize> = (0..x.n_samples()).step_by(BLOCK).collect();
-        let blocks: Vec<RankedLists> = starts
-            .into_par_iter()
-            .map_init(Default::default, |(scratch, out): &mut (Self::Scratch, Vec<Scored>), start| {
-                let end = (start + BLOCK).min(x.n_samples());
-                let mut block = RankedLists::with_capacity(end - start, params.top_k.min(64));
-                for row in start..end {
-                    self.predict_row(x.row(row), params, scratch, out);
-                    block.push(out);
-                }
-                progress.advance((end - start) as u64);
-                block
-            })
-            .collect();
-        let mut all = RankedLists::with_capacity(x.n_samples(), params.top_k.min(64));
-        blocks.iter().for_each(|block| all.append(block));
-        all
+    fn predict_batch_with(&self, x: &Features, search: Search<'_>, progress: &dyn Progress) -> RankedLists {
+        rank_rows(x.n_samples(), search.params.top_k, progress, |row, scratch, out| {
+            self.predict_row(x.row(row), search, scratch, out);
+        })
     }
+}
+
+/// Ranked lists for rows `0..n_rows`, about `k` long, in parallel: `rank(row, scratch, out)` leaves the list of `row`
+/// in `out`. The result does not depend on the number of threads.
+pub fn rank_rows<S: Default + Send>(
+    n_rows: usize,
+    k: usize,
+    progress: &dyn Progress,
+    rank: impl Fn(usize, &mut S, &mut Vec<Scored>) + Sync,
+) -> RankedLists {
+    let starts: Vec<usize> = (0..n_rows).step_by(BLOCK).collect();
+    let blocks: Vec<RankedLists> = starts
+        .into_par_iter()
+        .map_init(Default::default, |(scratch, out): &mut (S, Vec<Scored>), start| {
+            let end = (start + BLOCK).min(n_rows);
+            let mut block = RankedLists::with_capacity(end - start, k.min(64));
+            for row in start..end {
+                rank(row, scratch, out);
+                block.push(out);
+            }
+            progress.advance((end - start) as u64);
+            block
+        })
+        .collect();
+    let mut all = RankedLists::with_capacity(n_rows, k.min(64));
+    blocks.iter().for_each(|block| all.append(block));
+    all
 }

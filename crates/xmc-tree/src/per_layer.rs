@@ -1,6 +1,7 @@
 //! A setting that may differ from layer to layer.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One value for all layers of a tree, or several, aligned with the *end*: the last value belongs to the last
 /// layer, the one before to the layer above it, and the first also to all layers above that.
@@ -71,6 +72,16 @@ impl<T> PerLayer<T> {
     }
 }
 
+impl<T: fmt::Display> fmt::Display for PerLayer<T> {
+    /// As on a command line: `20,10`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, value) in self.values.iter().enumerate() {
+            write!(f, "{}{value}", if at > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
 impl<T> From<T> for PerLayer<T> {
     fn from(value: T) -> Self {
         Self { values: vec![value] }
@@ -87,7 +98,11 @@ impl<T> TryFrom<Vec<T>> for PerLayer<T> {
     type Error = &'static str;
 
     fn try_from(values: Vec<T>) -> Result<Self, Self::Error> {
-        if values.is_empty() { Err("expected a value for each layer, found none") } else { Ok(Self { values }) }
+        if values.is_empty() {
+            Err("expected a value for each layer, found none")
+        } else {
+            Ok(Self { values })
+        }
     }
 }
 

@@ -1,141 +1,51 @@
-//! Beam search down the tree, and what turns margins into scores.
-//!
-//! A score is combined along the path from the root. Inside the search it is always a *sum*: the products
-//! of PECOS's post-processors are sums of logarithms, which rank alike, cost no exponential for a candidate
-//! that is thrown away, and do not underflow. Only the labels that are returned are exponentiated.
+//! Beam search down the tree.
 
-use crate::{LabelTree, TreeError};
+use crate::top_k::{Copies, TopK};
+use crate::{LabelFilter, LabelTree, MergeCopies, PerLayer, PostProcessor, TreeError, TreeLayer};
 use serde::{Deserialize, Serialize};
-use std::collections::BinaryHeap;
-use std::{cmp::Ordering, fmt, str::FromStr};
-use xmc_sparse::{Score, Scored, sort_ranked};
-
-/// How a margin `v = w·x + b` becomes a score, and how it meets its parent's score.
-///
-/// Names are PECOS's: `l3-hinge` is `exp(−max(0, 1 − v)³) × parent`, `log-l3-hinge` its logarithm, `sigmoid`
-/// and `log-sigmoid` likewise with `1 / (1 + e^−v)`, and `noop` is `v` whatever the parent's score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum PostProcessor {
-    /// `exp(−max(0, 1 − v)^p)`, multiplied along the path.
-    Hinge(u8),
-    /// `−max(0, 1 − v)^p`, added along the path.
-    LogHinge(u8),
-    /// `1 / (1 + exp(−v))`, multiplied along the path.
-    Sigmoid,
-    /// Its logarithm, added along the path.
-    LogSigmoid,
-    /// The margin itself; the path only selects candidates.
-    Noop,
-}
-
-impl Default for PostProcessor {
-    /// PECOS's default, `l3-hinge`.
-    fn default() -> Self {
-        Self::Hinge(3)
-    }
-}
-
-impl PostProcessor {
-    /// The additive form of a child's score.
-    #[inline(always)]
-    fn add(self, margin: f32, parent: f32) -> f32 {
-        match self {
-            Self::Hinge(p) | Self::LogHinge(p) => parent - (1.0 - margin).max(0.0).powi(p.into()),
-            // log σ(v) = −log(1 + e^−v), in the form that does not overflow.
-            Self::Sigmoid | Self::LogSigmoid => parent + margin.min(0.0) - (-margin.abs()).exp().ln_1p(),
-            Self::Noop => margin,
-        }
-    }
-
-    /// From the additive form to the score that is returned.
-    #[inline(always)]
-    fn finish(self, sum: f32) -> Score {
-        match self {
-            Self::Hinge(_) | Self::Sigmoid => sum.exp(),
-            Self::LogHinge(_) | Self::LogSigmoid | Self::Noop => sum,
-        }
-    }
-
-    /// The score of a child with this margin under a parent of this score (1 at the root for products, 0
-    /// for sums).
-    pub fn score(self, margin: f32, parent: Score) -> Score {
-        match self {
-            Self::Hinge(_) | Self::Sigmoid => self.finish(self.add(margin, 0.0)) * parent,
-            Self::LogHinge(_) | Self::LogSigmoid | Self::Noop => self.add(margin, parent),
-        }
-    }
-}
-
-impl fmt::Display for PostProcessor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hinge(p) => write!(f, "l{p}-hinge"),
-            Self::LogHinge(p) => write!(f, "log-l{p}-hinge"),
-            Self::Sigmoid => f.write_str("sigmoid"),
-            Self::LogSigmoid => f.write_str("log-sigmoid"),
-            Self::Noop => f.write_str("noop"),
-        }
-    }
-}
-
-impl FromStr for PostProcessor {
-    type Err = TreeError;
-
-    fn from_str(name: &str) -> Result<Self, TreeError> {
-        let power = |name: &str| -> Option<u8> {
-            name.strip_prefix('l')?.strip_suffix("-hinge")?.parse().ok().filter(|p| (1..=9).contains(p))
-        };
-        let parsed = match name {
-            "sigmoid" => Some(Self::Sigmoid),
-            "log-sigmoid" => Some(Self::LogSigmoid),
-            "noop" => Some(Self::Noop),
-            _ => match name.strip_prefix("log-") {
-                Some(rest) => power(rest).map(Self::LogHinge),
-                None => power(name).map(Self::Hinge),
-            },
-        };
-        parsed.ok_or_else(|| TreeError::PostProcessor { found: name.to_owned() })
-    }
-}
-
-impl TryFrom<String> for PostProcessor {
-    type Error = TreeError;
-    fn try_from(name: String) -> Result<Self, TreeError> {
-        name.parse()
-    }
-}
-
-impl From<PostProcessor> for String {
-    fn from(post_processor: PostProcessor) -> Self {
-        post_processor.to_string()
-    }
-}
+use xmc_sparse::{Scored, sort_ranked};
 
 /// How to search. The defaults are PECOS's.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SearchParams {
-    /// Clusters kept on each level. At least 1, default 10.
-    pub beam_size: usize,
+    /// Clusters kept on each level; the last value is for the clusters right above the labels. At least 1,
+    /// default 10. [`usize::MAX`] is an exhaustive search.
+    pub beam_size: PerLayer<usize>,
     /// Labels returned. At least 1, default 10.
     pub top_k: usize,
     /// From margins to scores. Default `l3-hinge`.
     pub post_processor: PostProcessor,
+    /// Another one for the labels themselves: `noop` ranks them by their margins alone, the path only selects
+    /// candidates. Default: the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaf_post_processor: Option<PostProcessor>,
+    /// Labels with a lower score are left out. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_score: Option<f32>,
+    /// What becomes of a label that was found in several clusters. Default `mean`.
+    pub merge_copies: MergeCopies,
 }
 
 impl Default for SearchParams {
     fn default() -> Self {
-        Self { beam_size: 10, top_k: 10, post_processor: PostProcessor::default() }
+        Self {
+            beam_size: 10.into(),
+            top_k: 10,
+            post_processor: PostProcessor::default(),
+            leaf_post_processor: None,
+            min_score: None,
+            merge_copies: MergeCopies::Mean,
+        }
     }
 }
 
 impl SearchParams {
-    /// Sets how many clusters are kept on each level.
+    /// Sets how many clusters are kept: one number for all levels, or a [`PerLayer`].
     #[must_use]
-    pub fn beam_size(mut self, beam_size: usize) -> Self {
-        self.beam_size = beam_size;
+    pub fn beam_size(mut self, beam_size: impl Into<PerLayer<usize>>) -> Self {
+        self.beam_size = beam_size.into();
         self
     }
 
@@ -153,18 +63,92 @@ impl SearchParams {
         self
     }
 
-    /// The same parameters, if each is in its range.
+    /// Sets the post-processor of the labels.
+    #[must_use]
+    pub fn leaf_post_processor(mut self, post_processor: impl Into<Option<PostProcessor>>) -> Self {
+        self.leaf_post_processor = post_processor.into();
+        self
+    }
+
+    /// Sets the lowest score that is returned.
+    #[must_use]
+    pub fn min_score(mut self, min_score: impl Into<Option<f32>>) -> Self {
+        self.min_score = min_score.into();
+        self
+    }
+
+    /// Sets what becomes of a label that was found in several clusters.
+    #[must_use]
+    pub fn merge_copies(mut self, merge_copies: MergeCopies) -> Self {
+        self.merge_copies = merge_copies;
+        self
+    }
+
+    /// Checks that each parameter is in its range.
     ///
     /// # Errors
-    /// [`TreeError::Search`] when the beam or the number of labels is 0.
-    pub fn check(self) -> Result<Self, TreeError> {
+    /// [`TreeError::Search`] when a beam or the number of labels is 0, [`TreeError::MixedPostProcessors`] when
+    /// one multiplies along the path and the other adds, [`TreeError::MinScore`].
+    pub fn check(&self) -> Result<(), TreeError> {
         let at_least_one = |value, name| match value {
             0 => Err(TreeError::Search { name }),
             _ => Ok(()),
         };
-        at_least_one(self.beam_size, "beam size")?;
+        self.beam_size.iter().try_for_each(|&beam| at_least_one(beam, "beam size"))?;
         at_least_one(self.top_k, "number of labels to return (top k)")?;
-        Ok(self)
+        let (inner, leaf) = (self.post_processor, self.leaf());
+        if leaf != PostProcessor::Noop && leaf != inner && leaf.multiplies() != inner.multiplies() {
+            return Err(TreeError::MixedPostProcessors { inner, leaf });
+        }
+        match self.min_score {
+            Some(found) if found.is_nan() => Err(TreeError::MinScore),
+            _ => Ok(()),
+        }
+    }
+
+    /// The post-processor of the labels.
+    fn leaf(&self) -> PostProcessor {
+        self.leaf_post_processor.unwrap_or(self.post_processor)
+    }
+}
+
+/// A search: how, for which labels, and what each label's score is to be worth.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Search<'a> {
+    /// How to search; must have passed [`SearchParams::check`].
+    pub params: &'a SearchParams,
+    /// The labels that may be returned; all without.
+    pub filter: Option<&'a LabelFilter>,
+    /// For each label the natural logarithm of a factor on its score (added to scores that add along the path):
+    /// one over its propensity for propensity-scored prediction.
+    pub log_weights: Option<&'a [f32]>,
+}
+
+impl<'a> Search<'a> {
+    /// A search for all labels.
+    pub fn new(params: &'a SearchParams) -> Self {
+        Self { params, filter: None, log_weights: None }
+    }
+
+    /// Returns labels of `filter` only.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Into<Option<&'a LabelFilter>>) -> Self {
+        self.filter = filter.into();
+        self
+    }
+
+    /// Multiplies the score of label `l` by `exp(log_weights[l])`.
+    #[must_use]
+    pub fn log_weights(mut self, log_weights: impl Into<Option<&'a [f32]>>) -> Self {
+        self.log_weights = log_weights.into();
+        self
+    }
+}
+
+impl<'a> From<&'a SearchParams> for Search<'a> {
+    fn from(params: &'a SearchParams) -> Self {
+        Self::new(params)
     }
 }
 
@@ -181,6 +165,7 @@ pub struct SearchScratch {
     beam: Vec<Scored>,
     margins: Vec<f32>,
     best: TopK,
+    copies: Copies,
     n_inner_products: u64,
 }
 
@@ -192,114 +177,158 @@ impl SearchScratch {
 }
 
 /// Walks down `tree`, keeping the best clusters of each level; `out` becomes the best labels, best first.
+///
+/// # Panics
+/// When the filter or the weights of `search` are for another tree.
 pub fn beam_search(
     tree: &LabelTree,
-    params: &SearchParams,
+    search: Search<'_>,
     scorer: &mut impl LayerScorer,
     scratch: &mut SearchScratch,
     out: &mut Vec<Scored>,
 ) {
-    let SearchScratch { beam, margins, best, n_inner_products } = scratch;
-    beam.clear();
-    beam.push(Scored { id: 0, score: 0.0 });
-    for (depth, layer) in tree.layers().iter().enumerate() {
-        let last = depth + 1 == tree.depth();
-        margins.clear();
-        scorer.score_children(depth, beam, margins);
-        *n_inner_products += margins.len() as u64;
-        best.start(if last { params.top_k } else { params.beam_size });
-        let mut rest = &margins[..];
-        for parent in beam.iter() {
-            let children = layer.children(parent.id as usize);
-            let (siblings, others) = rest.split_at(children.len());
-            rest = others;
-            best.offer(children, siblings, parent.score, params.post_processor);
-        }
-        best.drain_sorted(beam);
-    }
-    out.clear();
-    out.extend(beam.iter().map(|s| Scored { id: s.id, score: params.post_processor.finish(s.score) }));
+    let params = search.params;
+    assert!(search.filter.is_none_or(|filter| filter.fits(tree)), "the filter is for another tree");
+    descend(tree, tree.depth() - 1, search, scorer, scratch);
+    let layer = tree.depth() - 1;
+    scratch.score(layer, scorer);
+    scratch.best.start(params.top_k);
+    scratch.offer_labels(&tree.layers()[layer], layer, search);
+    scratch.best.drain_sorted(out);
+    let leaf = params.leaf();
+    out.iter_mut().for_each(|label| label.score = leaf.finish(label.score));
     // Exponentials may make neighbours equal: order them by id again.
     sort_ranked(out);
-}
-
-/// The `k` best of a stream; a candidate that is no better than the worst kept one costs a comparison.
-#[derive(Debug, Default)]
-struct TopK {
-    k: usize,
-    heap: BinaryHeap<Worst>,
-}
-
-/// Orders a heap so that the worst candidate is on top.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Worst(Scored);
-
-impl Eq for Worst {}
-
-impl PartialOrd for Worst {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+    if let Some(min_score) = params.min_score {
+        out.truncate(out.partition_point(|label| label.score >= min_score));
     }
 }
 
-impl Ord for Worst {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.rank_cmp(&other.0)
+/// Walks down the first `n_layers` layers of `tree` only; `out` becomes the best clusters of the last of them, best
+/// first, with scores that may be compared with each other and nothing else.
+///
+/// This is what matcher-aware negatives are made of. With no layers it is the root.
+pub fn beam_search_clusters(
+    tree: &LabelTree,
+    n_layers: usize,
+    search: Search<'_>,
+    scorer: &mut impl LayerScorer,
+    scratch: &mut SearchScratch,
+    out: &mut Vec<Scored>,
+) {
+    descend(tree, n_layers, search, scorer, scratch);
+    out.clear();
+    out.extend_from_slice(&scratch.beam);
+}
+
+/// Leaves the best clusters below `n_layers` layers in the beam.
+fn descend(
+    tree: &LabelTree,
+    n_layers: usize,
+    search: Search<'_>,
+    scorer: &mut impl LayerScorer,
+    scratch: &mut SearchScratch,
+) {
+    scratch.beam.clear();
+    scratch.beam.push(Scored { id: 0, score: 0.0 });
+    let n_inner = tree.depth() - 1;
+    for (number, layer) in tree.layers()[..n_layers].iter().enumerate() {
+        scratch.score(number, scorer);
+        scratch.best.start(*search.params.beam_size.of(number, n_inner));
+        scratch.offer_clusters(layer, number, search);
+        scratch.best.drain_sorted(&mut scratch.beam);
     }
 }
 
-impl TopK {
-    fn start(&mut self, k: usize) {
-        self.k = k;
-        self.heap.clear();
+impl SearchScratch {
+    /// The margins of the beam's children.
+    fn score(&mut self, layer: usize, scorer: &mut impl LayerScorer) {
+        self.margins.clear();
+        scorer.score_children(layer, &self.beam, &mut self.margins);
+        self.n_inner_products += self.margins.len() as u64;
     }
 
-    #[inline]
-    fn offer(&mut self, ids: &[u32], margins: &[f32], parent: f32, post_processor: PostProcessor) {
-        match post_processor {
-            // The default, with its power known to the compiler: cubes become two multiplications.
-            PostProcessor::Hinge(3) => {
-                self.offer_each(ids, margins, |v| PostProcessor::Hinge(3).add(v, parent));
-            }
-            other => self.offer_each(ids, margins, |v| other.add(v, parent)),
+    fn offer_clusters(&mut self, layer: &TreeLayer, number: usize, search: Search<'_>) {
+        let post_processor = search.params.post_processor;
+        match search.filter {
+            None => self.offer(layer, post_processor, |_| true, |_| 0.0),
+            Some(filter) => self.offer(layer, post_processor, |id| filter.allows(number, id), |_| 0.0),
+        }
+    }
+
+    fn offer_labels(&mut self, layer: &TreeLayer, number: usize, search: Search<'_>) {
+        let leaf = search.params.leaf();
+        let allows = |id| search.filter.is_none_or(|filter| filter.allows(number, id));
+        let weight = |id: u32| search.log_weights.map_or(0.0, |weights| weights[id as usize]);
+        if layer.n_slots() > layer.n_children() {
+            self.offer_merged(layer, search.params, allows, weight);
+        } else if search.filter.is_none() && search.log_weights.is_none() {
+            self.offer(layer, leaf, |_| true, |_| 0.0);
+        } else {
+            self.offer(layer, leaf, allows, weight);
         }
     }
 
     #[inline(always)]
-    fn offer_each(&mut self, ids: &[u32], margins: &[f32], score: impl Fn(f32) -> f32) {
-        let mut bound = self.bound();
-        for (&id, &margin) in ids.iter().zip(margins) {
-            let candidate = Scored { id, score: score(margin) };
-            if candidate.score >= bound {
-                self.insert(candidate);
-                bound = self.bound();
+    fn offer(
+        &mut self,
+        layer: &TreeLayer,
+        post_processor: PostProcessor,
+        allows: impl Fn(u32) -> bool,
+        weight: impl Fn(u32) -> f32,
+    ) {
+        let Self { beam, margins, best, .. } = self;
+        for (parent, children, margins) in families(layer, beam, margins) {
+            let allowed = children.iter().zip(margins).filter(|(id, _)| allows(**id));
+            match post_processor {
+                // The default, with its power known to the compiler: cubes become two multiplications.
+                PostProcessor::Hinge(3) => best.offer(allowed.map(|(&id, &margin)| {
+                    let score = PostProcessor::Hinge(3).add(margin, parent) + weight(id);
+                    Scored { id, score }
+                })),
+                other => best.offer(allowed.map(|(&id, &margin)| {
+                    let score = other.add(margin, parent) + weight(id);
+                    Scored { id, score }
+                })),
             }
         }
     }
 
-    /// Scores below this cannot enter.
-    fn bound(&self) -> f32 {
-        match self.heap.peek() {
-            Some(worst) if self.heap.len() == self.k => worst.0.score,
-            _ => f32::NEG_INFINITY,
+    /// Labels that stand in several clusters: their copies become one candidate first.
+    fn offer_merged(
+        &mut self,
+        layer: &TreeLayer,
+        params: &SearchParams,
+        allows: impl Fn(u32) -> bool,
+        weight: impl Fn(u32) -> f32,
+    ) {
+        let Self { beam, margins, best, copies, .. } = self;
+        let leaf = params.leaf();
+        copies.start(layer.n_children());
+        for (parent, children, margins) in families(layer, beam, margins) {
+            for (&id, &margin) in children.iter().zip(margins).filter(|(id, _)| allows(**id)) {
+                copies.add(id, leaf.add(margin, parent), leaf.multiplies());
+            }
         }
+        let merged = copies.drain(params.merge_copies, leaf.multiplies());
+        best.offer(merged.map(|label| Scored { score: label.score + weight(label.id), ..label }));
     }
+}
 
-    fn insert(&mut self, candidate: Scored) {
-        if self.heap.len() < self.k {
-            self.heap.push(Worst(candidate));
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && candidate.rank_cmp(&worst.0).is_lt()
-        {
-            *worst = Worst(candidate);
-        }
-    }
-
-    fn drain_sorted(&mut self, out: &mut Vec<Scored>) {
-        out.clear();
-        out.extend(self.heap.drain().map(|worst| worst.0));
-        sort_ranked(out);
-    }
+/// For each cluster of the beam its score, its children and their margins.
+#[inline(always)]
+fn families<'a>(
+    layer: &'a TreeLayer,
+    beam: &'a [Scored],
+    margins: &'a [f32],
+) -> impl Iterator<Item = (f32, &'a [u32], &'a [f32])> {
+    let mut rest = margins;
+    beam.iter().map(move |parent| {
+        let children = layer.children(parent.id as usize);
+        let (siblings, others) = rest.split_at(children.len());
+        rest = others;
+        (parent.score, children, siblings)
+    })
 }
 
 #[cfg(test)]
@@ -326,8 +355,13 @@ mod tests {
     }
 
     fn search(params: SearchParams, margins: Vec<Vec<f32>>) -> Vec<Scored> {
-        let (mut scorer, mut out) = (Fixed(margins, tree()), Vec::new());
-        beam_search(&tree(), &params, &mut scorer, &mut SearchScratch::default(), &mut out);
+        params.check().unwrap();
+        run(&tree(), Search::new(&params), margins)
+    }
+
+    fn run(tree: &LabelTree, search: Search<'_>, margins: Vec<Vec<f32>>) -> Vec<Scored> {
+        let (mut scorer, mut out) = (Fixed(margins, tree.clone()), Vec::new());
+        beam_search(tree, search, &mut scorer, &mut SearchScratch::default(), &mut out);
         out
     }
 
@@ -372,13 +406,70 @@ mod tests {
     }
 
     #[test]
-    fn names_are_parsed_and_wrong_ones_refused() {
-        for name in ["l3-hinge", "log-l3-hinge", "l1-hinge", "sigmoid", "log-sigmoid", "noop"] {
-            assert_eq!(name.parse::<PostProcessor>().unwrap().to_string(), name);
-        }
-        for name in ["", "l0-hinge", "l-hinge", "hinge", "l3-hing", "log-noop"] {
-            assert!(matches!(name.parse::<PostProcessor>(), Err(TreeError::PostProcessor { .. })), "{name}");
-        }
+    fn margins_alone_rank_the_labels_with_noop_at_the_leaf() {
+        let margins = vec![vec![0.2, 0.9], vec![0.5, 0.1, 0.3, -0.5]];
+        let found = search(SearchParams::default().leaf_post_processor(PostProcessor::Noop), margins);
+        assert_eq!(found[0], Scored { id: 0, score: 0.5 });
+        assert_eq!(ids(&found), [0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn scores_below_the_threshold_are_left_out() {
+        let margins = vec![vec![2.0, 2.0], vec![0.5, 1.5, 0.9, 2.0]];
+        let found = search(SearchParams::default().min_score(0.99), margins);
+        assert_eq!(ids(&found), [1, 3, 2]);
+    }
+
+    #[test]
+    fn a_filter_spends_the_beam_on_clusters_that_can_answer() {
+        let (tree, margins) = (tree(), vec![vec![0.2, 0.9], vec![0.5, 0.1, 0.3, -0.5]]);
+        let params = SearchParams::default().beam_size(1);
+        let only = LabelFilter::only(&tree, [3]).unwrap();
+        assert_eq!(ids(&run(&tree, Search::new(&params).filter(&only), margins)), [3]);
+    }
+
+    #[test]
+    fn a_weight_multiplies_the_score_of_its_label() {
+        let (tree, margins) = (tree(), vec![vec![0.2, 0.9], vec![0.5, 0.1, 0.3, -0.5]]);
+        let params = SearchParams::default();
+        let plain = run(&tree, Search::new(&params), margins.clone());
+        let weights = [0.0, 0.0, 0.0, 5f32.ln()];
+        let weighted = run(&tree, Search::new(&params).log_weights(&weights[..]), margins);
+        let of = |list: &[Scored], id| list.iter().find(|s| s.id == id).unwrap().score;
+        assert!((of(&weighted, 3) - 5.0 * of(&plain, 3)).abs() < 1e-6);
+        assert_eq!(of(&weighted, 1), of(&plain, 1));
+    }
+
+    #[test]
+    fn a_label_in_two_clusters_is_returned_once() {
+        let top = TreeLayer::from_lists([[0, 1]], 2).unwrap();
+        let leaves = TreeLayer::from_lists([vec![0, 1], vec![1, 2]], 3).unwrap();
+        let tree = LabelTree::from_layers(vec![top, leaves]).unwrap();
+        let margins = vec![vec![0.5, 1.0], vec![0.9, 0.8, 0.1]];
+        let params = SearchParams::default();
+        let found = run(&tree, Search::new(&params), margins);
+        // Its margin is the same under both parents; the mean is over the scores along both paths.
+        let hinge = |v: f32| -(1.0 - v).max(0.0).powi(3);
+        let paths = [0.5, 1.0].map(|parent| (hinge(parent) + hinge(0.8)).exp());
+        assert_eq!(ids(&found), [1, 0, 2]);
+        assert!((found[0].score - (paths[0] + paths[1]) / 2.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_search_for_clusters_ends_above_the_labels() {
+        let mut scorer = Fixed(vec![vec![0.2, 0.9]], tree());
+        let (params, mut out) = (SearchParams::default(), Vec::new());
+        let scratch = &mut SearchScratch::default();
+        beam_search_clusters(&tree(), 1, Search::new(&params), &mut scorer, scratch, &mut out);
+        assert_eq!(ids(&out), [1, 0]);
+    }
+
+    #[test]
+    fn products_and_sums_do_not_mix_along_a_path() {
+        let mixed = SearchParams::default().leaf_post_processor(PostProcessor::LogSigmoid);
+        assert!(matches!(mixed.check(), Err(TreeError::MixedPostProcessors { .. })));
+        assert!(SearchParams::default().leaf_post_processor(PostProcessor::Sigmoid).check().is_ok());
+        assert!(matches!(SearchParams::default().min_score(f32::NAN).check(), Err(TreeError::MinScore)));
     }
 
     #[test]

@@ -175,7 +175,8 @@ mod tests {
         assert_eq!(merged(&scores, MergeCopies::Max, false), [(4, 0.75), (2, 1.0)]);
         assert_eq!(merged(&scores, MergeCopies::Sum, false), [(4, 1.5), (2, 1.0)]);
         let logs = scores.map(|(label, score): (u32, f32)| (label, score.ln()));
-        for (merge, expected) in [(MergeCopies::Mean, 0.5), (MergeCopies::Max, 0.75), (MergeCopies::Sum, 1.5)] {
+        for (merge, expected) in [(MergeCopies::Mean, 0.5), (MergeCopies::Max, 0.75), (MergeCopies::Sum, 1.5)]
+        {
             let found = merged(&logs, merge, true);
             assert!((found[0].1.exp() - expected).abs() < 1e-6, "{merge:?}: {found:?}");
             assert_eq!(found[1], (2, 0.0));
