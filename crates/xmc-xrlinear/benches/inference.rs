@@ -13,7 +13,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use std::sync::OnceLock;
 use xmc_sparse::{Csr, Features, NoProgress};
 use xmc_store::ModelWriter;
-use xmc_tree::{LabelTree, Matcher, SearchParams, TreeLayer};
+use xmc_tree::{LabelTree, Matcher, Search, SearchParams, TreeLayer};
 use xmc_xrlinear::{Instances, Scratch, WeightType, XrLinear, XrLinearParams};
 
 const N_SAMPLES: usize = 40_000;
@@ -39,7 +39,7 @@ fn fixture(with_dense: bool, weights: WeightType) -> Fixture {
     let (queries, _) = data(N_QUERIES, n_dense, rng);
     let params = XrLinearParams::default().weights(weights).check().unwrap();
     let writer = ModelWriter::in_memory();
-    params.fit(Instances { x: &x, y: &y, weights: None }, &tree(), &writer, "matcher", &NoProgress).unwrap();
+    params.fit(Instances::new(&x, &y), &tree(), &writer, "matcher", &NoProgress).unwrap();
     let model = XrLinear::open(&writer.commit(&()).unwrap(), "matcher").unwrap();
     Fixture { model, queries }
 }
@@ -92,7 +92,7 @@ fn one_by_one(bencher: Bencher, fixture: &Fixture, beam_size: usize) {
     let mut rows = (0..N_QUERIES).cycle();
     bencher.counter(ItemsCount::new(1usize)).bench_local(|| {
         let row = fixture.queries.row(rows.next().unwrap());
-        fixture.model.predict_row(row, &search, &mut scratch, &mut out);
+        fixture.model.predict_row(row, Search::new(&search), &mut scratch, &mut out);
         out.len()
     });
 }
@@ -112,7 +112,7 @@ fn together(bencher: Bencher, fixture: &Fixture) {
     let search = SearchParams::default();
     bencher
         .counter(ItemsCount::new(N_QUERIES))
-        .bench_local(|| fixture.model.predict_batch(&fixture.queries, &search));
+        .bench_local(|| fixture.model.predict_batch(&fixture.queries, Search::new(&search)));
 }
 
 #[divan::bench(sample_count = 20)]

@@ -30,6 +30,28 @@ pub enum XrLinearError {
         /// The weight found.
         found: f32,
     },
+    /// A positive pair without a relevance above 0.
+    #[error(
+        "the relevance of label {label} for instance {row} is {found}, expected a number above 0 for each label of an \
+         instance"
+    )]
+    Relevance {
+        /// Instance number, 0-based.
+        row: usize,
+        /// Label number, 0-based.
+        label: u32,
+        /// What was found; 0 where the matrix has no entry.
+        found: f32,
+    },
+    /// Sources of negatives that do not exist.
+    #[error("there are no negatives '{found}': expected tfn, man or usn, or several joined with '+'")]
+    Negatives {
+        /// The names given.
+        found: String,
+    },
+    /// User-supplied negatives are wanted, but there are none.
+    #[error("negatives 'usn' need a matrix of hard negatives (instances × labels), and none was given")]
+    NoUserNegatives,
     /// A stored model whose parts contradict each other.
     #[error("the stored weights of layer {layer} are inconsistent: {what}; train the model again")]
     Inconsistent {

@@ -1,7 +1,7 @@
 //! XR-Linear: a linear model on every node of a label tree.
 //!
 //! Training ([`XrLinearParams`]) goes cluster by cluster: all children of a cluster are trained on the instances
-//! of that cluster (teacher-forced negatives), sixteen at a time. The weights are stored feature by feature,
+//! of that cluster (see [`Negatives`]), sixteen at a time. The weights are stored feature by feature,
 //! siblings together ([`LayerWeights`]), and [`XrLinear`] walks the tree with a beam.
 //!
 //! Sources: Yu, Zhong, Zhang, Chang, Dhillon, *PECOS: Prediction for Enormous and Correlated Output Spaces*, JMLR
@@ -14,8 +14,10 @@ mod error;
 mod jobs;
 mod layer;
 mod model;
+mod negatives;
 mod params;
 mod record;
+mod relevance;
 #[cfg(test)]
 mod roundtrip;
 mod rows;
@@ -24,5 +26,7 @@ mod train;
 pub use error::XrLinearError;
 pub use layer::LayerWeights;
 pub use model::{Scratch, XrLinear};
-pub use params::{CheckedXrLinearParams, WeightType, XrLinearParams};
+pub use negatives::Negatives;
+pub use params::{CheckedXrLinearParams, MatcherBeam, WeightType, XrLinearParams};
+pub use relevance::{RelevanceMode, RelevanceNorm, RelevanceParams};
 pub use train::{Instances, TrainReport};

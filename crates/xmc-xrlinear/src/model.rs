@@ -4,9 +4,10 @@ use crate::layer::LayerScratch;
 use crate::record::Widths;
 use crate::{LayerWeights, WeightType, XrLinearError};
 use serde::{Deserialize, Serialize};
-use xmc_sparse::{Features, Row, Scored};
+use xmc_sparse::{Features, Progress, RankedLists, Row, Scored};
 use xmc_store::{Container, ModelWriter};
-use xmc_tree::{LabelTree, LayerScorer, Matcher, SearchParams, SearchScratch, TreeLayer, beam_search};
+use xmc_tree::{LabelTree, LayerScorer, Matcher, Search, SearchScratch, TreeLayer};
+use xmc_tree::{beam_search, beam_search_clusters, rank_rows};
 
 /// What a reader must know before it looks at the sections.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,8 +30,25 @@ impl ModelInfo {
         }
     }
 
+    pub(crate) fn n_sparse(&self) -> usize {
+        self.n_sparse as usize
+    }
+
     pub(crate) fn widths(&self, layer: &TreeLayer) -> Widths {
         Widths::new(layer.n_parents(), layer.max_siblings(), self.weights)
+    }
+
+    /// The weights of layer `number`, as `container` has them.
+    pub(crate) fn open_layer(
+        &self,
+        container: &Container,
+        prefix: &str,
+        number: usize,
+        layer: &TreeLayer,
+    ) -> Result<LayerWeights, XrLinearError> {
+        let n_features = (self.n_sparse as usize, self.n_dense as usize);
+        let prefix = format!("{prefix}/layer{number}");
+        LayerWeights::open(container, &prefix, number, layer, self.widths(layer), n_features)
     }
 
     /// Writes this record and the tree.
@@ -87,11 +105,9 @@ impl XrLinear {
         let info: ModelInfo = container.record(&format!("{prefix}/info"))?;
         let tree = info.read_tree(container, prefix)?;
         let n_features = (info.n_sparse as usize, info.n_dense as usize);
-        let open = |(number, layer)| {
-            let prefix = format!("{prefix}/layer{number}");
-            LayerWeights::open(container, &prefix, number, layer, info.widths(layer), n_features)
-        };
-        let layers = tree.layers().iter().enumerate().map(open).collect::<Result<_, _>>()?;
+        let layers = tree.layers().iter().enumerate();
+        let layers = layers.map(|(number, layer)| info.open_layer(container, prefix, number, layer));
+        let layers = layers.collect::<Result<_, _>>()?;
         Ok(Self { tree, layers, n_features })
     }
 
@@ -117,16 +133,36 @@ impl Scratch {
 
 /// One query's view of the weights.
 struct Query<'a> {
-    model: &'a XrLinear,
+    tree: &'a LabelTree,
+    layers: &'a [LayerWeights],
     row: Row<'a>,
     scratch: &'a mut LayerScratch,
 }
 
 impl LayerScorer for Query<'_> {
     fn score_children(&mut self, layer: usize, beam: &[Scored], margins: &mut Vec<f32>) {
-        let tree_layer = &self.model.tree.layers()[layer];
-        self.model.layers[layer].score(tree_layer, self.row, beam, self.scratch, margins);
+        let tree_layer = &self.tree.layers()[layer];
+        self.layers[layer].score(tree_layer, self.row, beam, self.scratch, margins);
     }
+}
+
+/// The clusters to which `layers`, the first ones of a model of `tree`, send every instance.
+pub(crate) fn match_clusters(
+    tree: &LabelTree,
+    layers: &[LayerWeights],
+    x: &Features,
+    search: Search<'_>,
+    progress: &dyn Progress,
+) -> RankedLists {
+    let beam = *search.params.beam_size.of(layers.len() - 1, tree.depth() - 1);
+    progress.begin("match", Some(x.n_samples() as u64), "instances");
+    let lists = rank_rows(x.n_samples(), beam, progress, |row, scratch: &mut Scratch, out| {
+        let Scratch { search: beam, layer } = scratch;
+        let mut query = Query { tree, layers, row: x.row(row), scratch: layer };
+        beam_search_clusters(tree, layers.len(), search, &mut query, beam, out);
+    });
+    progress.end();
+    lists
 }
 
 impl Matcher for XrLinear {
@@ -140,9 +176,9 @@ impl Matcher for XrLinear {
         self.n_features
     }
 
-    fn predict_row(&self, row: Row<'_>, params: &SearchParams, scratch: &mut Scratch, out: &mut Vec<Scored>) {
-        let Scratch { search, layer } = scratch;
-        let mut query = Query { model: self, row, scratch: layer };
-        beam_search(&self.tree, params, &mut query, search, out);
+    fn predict_row(&self, row: Row<'_>, search: Search<'_>, scratch: &mut Scratch, out: &mut Vec<Scored>) {
+        let Scratch { search: beam, layer } = scratch;
+        let mut query = Query { tree: &self.tree, layers: &self.layers, row, scratch: layer };
+        beam_search(&self.tree, search, &mut query, beam, out);
     }
 }

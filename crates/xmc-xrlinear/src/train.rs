@@ -1,21 +1,27 @@
 //! Training: one job for each cluster of each layer.
 //!
 //! With teacher-forced negatives a cluster's problem depends on the labels only, not on the layer above, so all
-//! clusters of all layers are independent jobs. The root, which sees every instance, starts first.
+//! clusters of all layers are independent jobs. The root, which sees every instance, starts first. A layer with
+//! matcher-aware negatives waits for the layers above it: those are finished, written, and asked where they send
+//! the training instances.
 
 use crate::assemble::write_layer;
 use crate::chunk::Chunk;
 use crate::jobs::run_in_order;
-use crate::model::ModelInfo;
+use crate::model::{ModelInfo, match_clusters};
 use crate::record::Widths;
-use crate::rows::NodeRows;
-use crate::{CheckedXrLinearParams, XrLinearError};
+use crate::rows::{NodeRows, union};
+use crate::{CheckedXrLinearParams, LayerWeights, RelevanceMode, XrLinearError, relevance};
 use rayon::prelude::*;
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Mutex;
-use xmc_linear::{CompactRows, Compactor, GroupWeights, LANES, LaneSolver, SolveReport, Targets};
+use xmc_linear::{
+    CheckedSvmParams, CompactRows, Compactor, GroupWeights, LANES, LaneSolver, SolveReport, Targets,
+};
 use xmc_sparse::{Csr, Features, Progress};
 use xmc_store::ModelWriter;
-use xmc_tree::{LabelTree, TreeLayer};
+use xmc_tree::{LabelTree, Search};
 
 /// What training did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +36,7 @@ pub struct TrainReport {
 
 /// What a model learns from.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Instances<'a> {
     /// Features, `n_samples × n_features`.
     pub x: &'a Features,
@@ -37,6 +44,67 @@ pub struct Instances<'a> {
     pub y: &'a Csr,
     /// A weight above 0 for each instance; all 1 when absent.
     pub weights: Option<&'a [f32]>,
+    /// What each label is worth to each instance: `n_samples × n_labels` with a number above 0 for every entry of `y`,
+    /// all 1 when absent. Used as [`crate::RelevanceParams`] says.
+    pub relevance: Option<&'a Csr>,
+    /// Labels that an instance should be kept apart from, `n_samples × n_labels`: it becomes a negative in their
+    /// clusters on layers with user-supplied negatives ([`crate::Negatives::user`]).
+    pub hard_negatives: Option<&'a Csr>,
+}
+
+impl<'a> Instances<'a> {
+    /// Instances `x` with labels `y`, and nothing else.
+    pub fn new(x: &'a Features, y: &'a Csr) -> Self {
+        Self { x, y, weights: None, relevance: None, hard_negatives: None }
+    }
+
+    /// Sets the instances' weights.
+    #[must_use]
+    pub fn weights(mut self, weights: impl Into<Option<&'a [f32]>>) -> Self {
+        self.weights = weights.into();
+        self
+    }
+
+    /// Sets the labels' relevance.
+    #[must_use]
+    pub fn relevance(mut self, relevance: impl Into<Option<&'a Csr>>) -> Self {
+        self.relevance = relevance.into();
+        self
+    }
+
+    /// Sets the hard negatives.
+    #[must_use]
+    pub fn hard_negatives(mut self, hard_negatives: impl Into<Option<&'a Csr>>) -> Self {
+        self.hard_negatives = hard_negatives.into();
+        self
+    }
+
+    fn check(&self, tree: &LabelTree) -> Result<(), XrLinearError> {
+        let same = |what, expected, found| match expected == found {
+            true => Ok(()),
+            false => Err(XrLinearError::Shape { what, expected, found }),
+        };
+        let Self { x, y, weights, relevance, hard_negatives } = *self;
+        same("rows of the labels (one for each instance)", x.n_samples(), y.n_rows())?;
+        same("labels of the tree (columns of the label matrix)", y.n_cols(), tree.n_labels())?;
+        if y.nnz() == 0 {
+            return Err(XrLinearError::NoLabels);
+        }
+        if let Some(relevance) = relevance {
+            same("rows of the relevance (one for each instance)", y.n_rows(), relevance.n_rows())?;
+            same("columns of the relevance (one for each label)", y.n_cols(), relevance.n_cols())?;
+        }
+        if let Some(negatives) = hard_negatives {
+            same("rows of the hard negatives (one for each instance)", y.n_rows(), negatives.n_rows())?;
+            same("columns of the hard negatives (one for each label)", y.n_cols(), negatives.n_cols())?;
+        }
+        let Some(weights) = weights else { return Ok(()) };
+        same("instance weights (one for each instance)", x.n_samples(), weights.len())?;
+        match weights.iter().position(|weight| !(weight.is_finite() && *weight > 0.0)) {
+            Some(row) => Err(XrLinearError::InstanceWeight { row, found: weights[row] }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl CheckedXrLinearParams {
@@ -44,8 +112,8 @@ impl CheckedXrLinearParams {
     /// the inputs and parameters only, not on the number of threads.
     ///
     /// # Errors
-    /// [`XrLinearError::Shape`], [`XrLinearError::NoLabels`], [`XrLinearError::InstanceWeight`], and what writing
-    /// can run into.
+    /// [`XrLinearError::Shape`], [`XrLinearError::NoLabels`], [`XrLinearError::InstanceWeight`],
+    /// [`XrLinearError::Relevance`], [`XrLinearError::NoUserNegatives`], and what writing can run into.
     pub fn fit(
         &self,
         instances: Instances<'_>,
@@ -54,46 +122,60 @@ impl CheckedXrLinearParams {
         prefix: &str,
         progress: &dyn Progress,
     ) -> Result<TrainReport, XrLinearError> {
-        let Instances { x, y, weights } = instances;
-        check_inputs(instances, tree)?;
-        let nodes = NodeRows::of_tree(tree, y);
-        let info = ModelInfo::new(x, tree, self.weights);
-        let widths = tree.layers().iter().map(|layer| info.widths(layer)).collect();
-        let idle = Mutex::default();
-        let training = Training { params: self, x, weights, tree, nodes: &nodes, widths, idle };
+        instances.check(tree)?;
+        let info = ModelInfo::new(instances.x, tree, self.weights);
         info.write(tree, writer, prefix)?;
-        let mut report = TrainReport::default();
-        progress.begin("weights", Some(training.total_work()), "instances");
-        let mut chunks = training.solve_all(&mut report, progress);
-        progress.end();
-        progress.begin("write", Some(tree.depth() as u64), "layers");
-        for (number, layer) in tree.layers().iter().enumerate().rev() {
-            let of_layer = chunks.split_off(chunks.len() - layer.n_parents());
-            let prefix = format!("{prefix}/layer{number}");
-            write_layer(writer, &prefix, info.widths(layer), x.n_sparse(), &of_layer)?;
-            progress.advance(1);
-        }
-        progress.end();
-        Ok(report)
+        let output = Output { info, writer, prefix, finished: Vec::new(), report: TrainReport::default() };
+        Training::new(self, instances, tree, &output.info)?.run(output, progress)
+    }
+
+    /// The layers in groups that can be trained together: one with matcher-aware negatives begins a group.
+    fn stages(&self, depth: usize) -> Vec<Range<usize>> {
+        let waits = |&layer: &usize| self.negatives.of(layer, depth).matcher;
+        let mut starts: Vec<usize> = std::iter::once(0).chain((1..depth).filter(waits)).collect();
+        starts.push(depth);
+        starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
     }
 }
 
-fn check_inputs(instances: Instances<'_>, tree: &LabelTree) -> Result<(), XrLinearError> {
-    let Instances { x, y, weights } = instances;
-    let same = |what, expected, found| match expected == found {
-        true => Ok(()),
-        false => Err(XrLinearError::Shape { what, expected, found }),
-    };
-    same("rows of the labels (one for each instance)", x.n_samples(), y.n_rows())?;
-    same("labels of the tree (columns of the label matrix)", y.n_cols(), tree.n_labels())?;
-    if y.nnz() == 0 {
-        return Err(XrLinearError::NoLabels);
+/// Where finished layers go.
+struct Output<'a> {
+    info: ModelInfo,
+    writer: &'a ModelWriter,
+    prefix: &'a str,
+    /// The layers so far, where layers below them want to ask them.
+    finished: Vec<LayerWeights>,
+    report: TrainReport,
+}
+
+impl Output<'_> {
+    fn write(
+        &mut self,
+        tree: &LabelTree,
+        layers: Range<usize>,
+        mut chunks: Vec<Chunk>,
+        progress: &dyn Progress,
+    ) -> Result<(), XrLinearError> {
+        progress.begin("write", Some(layers.len() as u64), "layers");
+        for (number, layer) in layers.clone().zip(&tree.layers()[layers]).rev() {
+            let of_layer = chunks.split_off(chunks.len() - layer.n_parents());
+            let prefix = format!("{}/layer{number}", self.prefix);
+            let n_features = self.info.n_sparse();
+            write_layer(self.writer, &prefix, self.info.widths(layer), n_features, &of_layer)?;
+            progress.advance(1);
+        }
+        progress.end();
+        Ok(())
     }
-    let Some(weights) = weights else { return Ok(()) };
-    same("instance weights (one for each instance)", x.n_samples(), weights.len())?;
-    match weights.iter().position(|weight| !(weight.is_finite() && *weight > 0.0)) {
-        Some(row) => Err(XrLinearError::InstanceWeight { row, found: weights[row] }),
-        None => Ok(()),
+
+    /// Opens the layers before `end`, as they have been written.
+    fn open(&mut self, tree: &LabelTree, end: usize) -> Result<&[LayerWeights], XrLinearError> {
+        let container = self.writer.preview(&())?;
+        for number in self.finished.len()..end {
+            let layer = &tree.layers()[number];
+            self.finished.push(self.info.open_layer(&container, self.prefix, number, layer)?);
+        }
+        Ok(&self.finished)
     }
 }
 
@@ -103,10 +185,12 @@ const KEEP_SOLVER: usize = 1 << 16;
 /// Everything that the jobs share.
 struct Training<'a> {
     params: &'a CheckedXrLinearParams,
-    x: &'a Features,
-    weights: Option<&'a [f32]>,
+    instances: Instances<'a>,
     tree: &'a LabelTree,
-    nodes: &'a [NodeRows],
+    /// Instances with a label below each node, with their relevance where it counts.
+    nodes: Vec<NodeRows>,
+    /// For each layer its further negatives: instances sent to its clusters, from one source after the other.
+    sent: Vec<Vec<NodeRows>>,
     /// Of each layer: to find the largest cluster takes a look at all of them.
     widths: Vec<Widths>,
     /// Solvers that no thread is using.
@@ -120,32 +204,84 @@ struct Worker {
     local: Vec<u32>,
 }
 
-impl Training<'_> {
-    /// Instances of every cluster, counted once for each group of labels.
-    fn total_work(&self) -> u64 {
-        let jobs = self.tree.layers().iter().enumerate();
-        jobs.flat_map(|(number, layer)| (0..layer.n_parents()).map(move |parent| (number, layer, parent)))
-            .map(|(number, layer, parent)| self.work(number, layer, parent))
-            .sum()
+impl<'a> Training<'a> {
+    fn new(
+        params: &'a CheckedXrLinearParams,
+        instances: Instances<'a>,
+        tree: &'a LabelTree,
+        info: &ModelInfo,
+    ) -> Result<Self, XrLinearError> {
+        let relevance = match params.relevance.mode {
+            RelevanceMode::Disable => None,
+            _ => Some(
+                relevance::of_pairs(instances.y, instances.relevance)
+                    .map_err(|(row, label, found)| XrLinearError::Relevance { row, label, found })?,
+            ),
+        };
+        let mut nodes = NodeRows::of_tree(tree, instances.y, relevance);
+        for (layer, nodes) in nodes.iter_mut().enumerate() {
+            match params.relevance.on(layer, tree.depth()) {
+                true => nodes.normalise(params.relevance.norm, instances.y.n_rows()),
+                false => nodes.forget_weights(),
+            }
+        }
+        let widths = tree.layers().iter().map(|layer| info.widths(layer)).collect();
+        let sent = user_negatives(params, instances, tree)?;
+        Ok(Self { params, instances, tree, nodes, sent, widths, idle: Mutex::default() })
     }
 
-    fn work(&self, number: usize, layer: &TreeLayer, parent: usize) -> u64 {
-        let rows = if number == 0 { self.x.n_samples() } else { self.nodes[number - 1].of(parent).len() };
-        rows as u64 * layer.slots(parent).len().div_ceil(LANES) as u64
+    fn run(mut self, mut output: Output<'_>, progress: &dyn Progress) -> Result<TrainReport, XrLinearError> {
+        let depth = self.tree.depth();
+        for layers in self.params.stages(depth) {
+            if layers.start > 0 {
+                let search = Search::new(&self.params.matcher);
+                let above = output.open(self.tree, layers.start)?;
+                let lists = match_clusters(self.tree, above, self.instances.x, search, progress);
+                let n_clusters = self.tree.layers()[layers.start].n_parents();
+                self.sent[layers.start].push(NodeRows::of_lists(&lists, n_clusters));
+            }
+            progress.begin("weights", Some(self.total_work(layers.clone())), "instances");
+            let chunks = self.solve_all(layers.clone(), &mut output.report, progress);
+            progress.end();
+            output.write(self.tree, layers, chunks, progress)?;
+        }
+        Ok(output.report)
     }
 
-    /// The chunks of all clusters, layer after layer.
-    fn solve_all(&self, report: &mut TrainReport, progress: &dyn Progress) -> Vec<Chunk> {
-        let layers = self.tree.layers();
-        let jobs: Vec<(usize, usize)> = (0..layers.len())
-            .flat_map(|number| (0..layers[number].n_parents()).map(move |parent| (number, parent)))
+    /// Instances of every cluster of `layers`, counted once for each group of labels.
+    fn total_work(&self, layers: Range<usize>) -> u64 {
+        let jobs =
+            layers.flat_map(|layer| (0..self.tree.layers()[layer].n_parents()).map(move |at| (layer, at)));
+        jobs.map(|(layer, parent)| self.work(layer, parent)).sum()
+    }
+
+    /// About the work of a cluster: instances that are sent to it and have a label there count twice.
+    fn work(&self, number: usize, parent: usize) -> u64 {
+        let layer = &self.tree.layers()[number];
+        let sent: usize = self.sent[number].iter().map(|sent| sent.of(parent).len()).sum();
+        let rows =
+            if number == 0 { self.instances.x.n_samples() } else { self.nodes[number - 1].of(parent).len() };
+        (rows + sent) as u64 * layer.slots(parent).len().div_ceil(LANES) as u64
+    }
+
+    /// The chunks of all clusters of `layers`, layer after layer.
+    fn solve_all(
+        &self,
+        layers: Range<usize>,
+        report: &mut TrainReport,
+        progress: &dyn Progress,
+    ) -> Vec<Chunk> {
+        let jobs: Vec<(usize, usize)> = layers
+            .flat_map(|number| {
+                (0..self.tree.layers()[number].n_parents()).map(move |parent| (number, parent))
+            })
             .collect();
-        let worker =
-            || Worker { compactor: Compactor::new(self.x.n_sparse()), local: vec![0; self.x.n_samples()] };
+        let x = self.instances.x;
+        let worker = || Worker { compactor: Compactor::new(x.n_sparse()), local: vec![0; x.n_samples()] };
         let solved = run_in_order(jobs.len(), worker, |worker, job| {
             let (number, parent) = jobs[job];
             let done = self.solve_cluster(worker, number, parent);
-            progress.advance(self.work(number, &layers[number], parent));
+            progress.advance(self.work(number, parent));
             done
         });
         let mut chunks = Vec::with_capacity(solved.len());
@@ -160,30 +296,45 @@ impl Training<'_> {
         chunks
     }
 
+    /// The instances of a cluster, increasing.
+    fn rows_of(&self, number: usize, parent: usize) -> Cow<'_, [u32]> {
+        if number == 0 {
+            return (0..self.instances.x.n_samples() as u32).collect();
+        }
+        let taught = Cow::Borrowed(self.nodes[number - 1].of(parent));
+        self.sent[number].iter().fold(taught, |rows, sent| union(&rows, sent.of(parent)).into())
+    }
+
+    /// Without teacher-forced negatives, the instances that all children see (besides, each sees its positives);
+    /// numbered within the cluster.
+    fn seen_by_all(&self, number: usize, parent: usize, local: &[u32]) -> Option<Vec<u32>> {
+        if number == 0 || self.params.negatives.of(number, self.tree.depth()).teacher {
+            return None;
+        }
+        let sent = self.sent[number].iter().flat_map(|sent| sent.of(parent));
+        Some(sent.map(|&row| local[row as usize]).collect())
+    }
+
     fn solve_cluster(&self, worker: &mut Worker, number: usize, parent: usize) -> (Chunk, Vec<SolveReport>) {
         let layer = &self.tree.layers()[number];
-        let every: Vec<u32>;
-        let rows = if number == 0 {
-            every = (0..self.x.n_samples() as u32).collect();
-            &every[..]
-        } else {
-            self.nodes[number - 1].of(parent)
-        };
+        let rows = self.rows_of(number, parent);
         for (local, &row) in rows.iter().enumerate() {
             worker.local[row as usize] = local as u32;
         }
-        let compact = worker.compactor.compact(self.x, rows, self.weights, self.params.svm.bias);
+        let svm = self.params.svm.of(number, self.tree.depth());
+        let Instances { x, weights, .. } = self.instances;
+        let compact = worker.compactor.compact(x, &rows, weights, svm.bias);
         let local = &worker.local;
+        let seen = self.seen_by_all(number, parent, local);
         let groups = layer.children(parent).par_chunks(LANES).enumerate();
         let (solved, reports): (Vec<_>, Vec<_>) = groups
             .map(|(group, children)| {
-                let positives: Vec<Vec<u32>> = children
-                    .iter()
-                    .map(|&child| self.nodes[number].of(child as usize))
-                    .map(|rows| rows.iter().map(|&row| local[row as usize]).collect())
-                    .collect();
+                let mut targets = self.targets(number, children, rows.len(), local);
+                if let Some(seen) = &seen {
+                    targets = targets.restricted(&vec![&seen[..]; children.len()]);
+                }
                 let seed = seed_of(self.params.seed, number, parent, group);
-                self.solve_group(&compact, &Targets::new(rows.len(), &positives), seed)
+                self.solve_group(svm, &compact, &targets, seed)
             })
             .unzip();
         // The rows are the largest thing here, and no longer needed.
@@ -191,17 +342,58 @@ impl Training<'_> {
         (Chunk::new(self.widths[number], &features, solved), reports)
     }
 
-    fn solve_group(&self, rows: &CompactRows, targets: &Targets, seed: u64) -> (GroupWeights, SolveReport) {
+    /// The positives of `children` among the `n_rows` instances of their cluster.
+    fn targets(&self, number: usize, children: &[u32], n_rows: usize, local: &[u32]) -> Targets {
+        let nodes = &self.nodes[number];
+        let of_child =
+            |&child: &u32| nodes.of(child as usize).iter().map(|&row| local[row as usize]).collect();
+        let positives: Vec<Vec<u32>> = children.iter().map(of_child).collect();
+        let weights: Option<Vec<&[f32]>> =
+            children.iter().map(|&child| nodes.weights_of(child as usize)).collect();
+        match weights {
+            None => Targets::new(n_rows, &positives),
+            Some(weights) => Targets::with_costs(n_rows, &positives, &weights),
+        }
+    }
+
+    fn solve_group(
+        &self,
+        svm: &CheckedSvmParams,
+        rows: &CompactRows,
+        targets: &Targets,
+        seed: u64,
+    ) -> (GroupWeights, SolveReport) {
         let idle = || self.idle.lock().expect("invariant: no thread panics while it holds the lock");
         let mut solver = idle().pop().unwrap_or_default();
-        let report = solver.solve(&self.params.svm, rows, targets, seed);
-        let weights = solver.weights(rows, targets, self.params.svm.threshold);
+        let report = solver.solve(svm, rows, targets, seed);
+        let weights = solver.pruned_weights(svm, rows, targets);
         // The dual variables of the root would outlast their use by the whole training.
         if rows.n_rows() <= KEEP_SOLVER {
             idle().push(solver);
         }
         (weights, report)
     }
+}
+
+/// For each layer with user-supplied negatives, the instances named as such in each of its clusters.
+fn user_negatives(
+    params: &CheckedXrLinearParams,
+    instances: Instances<'_>,
+    tree: &LabelTree,
+) -> Result<Vec<Vec<NodeRows>>, XrLinearError> {
+    let depth = tree.depth();
+    let wanted = |layer| layer > 0 && params.negatives.of(layer, depth).user;
+    let mut sent: Vec<Vec<NodeRows>> = (0..depth).map(|_| Vec::new()).collect();
+    if !(0..depth).any(wanted) {
+        return Ok(sent);
+    }
+    let matrix = instances.hard_negatives.ok_or(XrLinearError::NoUserNegatives)?;
+    let mut nodes = NodeRows::of_tree(tree, matrix, None);
+    nodes.truncate(depth - 1);
+    for (layer, clusters) in (1..).zip(nodes).filter(|(layer, _)| wanted(*layer)) {
+        sent[layer].push(clusters);
+    }
+    Ok(sent)
 }
 
 /// A seed for each group of each cluster, whatever the order of the jobs (SplitMix64's finaliser).

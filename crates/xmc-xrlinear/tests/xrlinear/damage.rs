@@ -207,6 +207,6 @@ fn features_that_the_model_does_not_know_count_for_nothing() {
     let known = Csr::from_rows(40, [vec![(0, 1.0), (7, 1.0)]]).unwrap();
     let wider = Csr::from_rows(5000, [vec![(0, 1.0), (7, 1.0), (40, 1.0), (47, 1.0), (4999, 1.0)]]).unwrap();
     let search = SearchParams::default();
-    let known = predict(&model, &Features::from_sparse(known), search);
-    assert_eq!(predict(&model, &Features::from_sparse(wider), search), known);
+    let known = predict(&model, &Features::from_sparse(known), &search);
+    assert_eq!(predict(&model, &Features::from_sparse(wider), &search), known);
 }

@@ -22,8 +22,8 @@ fn dense_columns_predict_as_the_same_columns_do_as_sparse_entries() {
         let problem = Problem::random(Shape { n_dense, ..SMALL }, 11);
         let flat = Problem { x: as_sparse(&problem.x), ..problem.clone() };
         let margins = everything().post_processor(PostProcessor::Noop);
-        let found = predict(&fit(&problem, exact()), &problem.x, margins);
-        let expected = predict(&fit(&flat, exact()), &flat.x, margins);
+        let found = predict(&fit(&problem, exact()), &problem.x, &margins);
+        let expected = predict(&fit(&flat, exact()), &flat.x, &margins);
         assert_close(&found, &expected, 1e-3);
     }
 }

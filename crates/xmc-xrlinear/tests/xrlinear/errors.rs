@@ -10,7 +10,7 @@ use xmc_xrlinear::{Instances, TrainReport, XrLinear, XrLinearError, XrLinearPara
 fn fit_weighted(problem: &Problem, weights: Option<&[f32]>) -> Result<TrainReport, XrLinearError> {
     let Problem { x, y, tree } = problem;
     let params = XrLinearParams::default().check().unwrap();
-    params.fit(Instances { x, y, weights }, tree, &ModelWriter::in_memory(), "matcher", &NoProgress)
+    params.fit(Instances::new(x, y).weights(weights), tree, &ModelWriter::in_memory(), "matcher", &NoProgress)
 }
 
 #[test]
@@ -49,8 +49,7 @@ fn instance_weights_must_be_positive_numbers_one_for_each_instance() {
 
 #[test]
 fn solver_parameters_out_of_range_are_refused() {
-    let mut params = XrLinearParams::default();
-    params.svm.eps = 0.0;
+    let params = XrLinearParams::default().svm(xmc_linear::SvmParams::default().eps(0.0));
     assert!(matches!(params.check(), Err(XrLinearError::Linear(_))));
 }
 

@@ -57,7 +57,7 @@ impl<'a> Naive<'a> {
 fn solve(problem: &Problem, rows: &[usize], member: &[bool]) -> Binary {
     let positive: Vec<bool> = rows.iter().map(|&row| member[row]).collect();
     let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-    reference::solve(&exact().svm.check().unwrap(), &problem.x, &rows, &positive, None)
+    reference::solve(&exact().svm.of(0, 1).check().unwrap(), &problem.x, &rows, &positive, None)
 }
 
 /// For every layer, for every node: whether each instance has a label below it.

@@ -6,5 +6,6 @@ mod damage;
 mod dense;
 mod errors;
 mod exhaustive;
+mod options;
 mod problem;
 mod storage;

@@ -3,10 +3,11 @@
 use ndarray::Array2;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::borrow::Borrow;
 use xmc_linear::SvmParams;
 use xmc_sparse::{Csr, Features, NoProgress, Scored};
 use xmc_store::{Container, ModelWriter};
-use xmc_tree::{LabelTree, Matcher, SearchParams, TreeLayer};
+use xmc_tree::{LabelTree, Matcher, Search, SearchParams, TreeLayer};
 use xmc_xrlinear::{Instances, Scratch, XrLinear, XrLinearParams};
 
 /// Instances, their labels and a tree over the labels.
@@ -84,7 +85,7 @@ pub(crate) fn train(problem: &Problem, params: XrLinearParams) -> Container {
     let writer = ModelWriter::in_memory();
     let Problem { x, y, tree } = problem;
     let params = params.check().unwrap();
-    params.fit(Instances { x, y, weights: None }, tree, &writer, "matcher", &NoProgress).unwrap();
+    params.fit(Instances::new(x, y), tree, &writer, "matcher", &NoProgress).unwrap();
     writer.commit(&()).unwrap()
 }
 
@@ -93,10 +94,10 @@ pub(crate) fn fit(problem: &Problem, params: XrLinearParams) -> XrLinear {
 }
 
 /// The labels of every instance of `x`.
-pub(crate) fn predict(model: &XrLinear, x: &Features, params: SearchParams) -> Vec<Vec<Scored>> {
+pub(crate) fn predict(model: &XrLinear, x: &Features, params: impl Borrow<SearchParams>) -> Vec<Vec<Scored>> {
     let (mut scratch, mut out) = (Scratch::default(), Vec::new());
     let predict = |row| {
-        model.predict_row(x.row(row), &params, &mut scratch, &mut out);
+        model.predict_row(x.row(row), Search::new(params.borrow()), &mut scratch, &mut out);
         out.clone()
     };
     (0..x.n_samples()).map(predict).collect()

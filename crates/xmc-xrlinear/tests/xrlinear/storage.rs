@@ -35,7 +35,11 @@ fn any_number_of_threads_predicts_the_same() {
     let model = fit(&problem, XrLinearParams::default());
     let batch = |threads| {
         with_threads(threads, || {
-            xmc_tree::Matcher::predict_batch(&model, &problem.x, &SearchParams::default())
+            xmc_tree::Matcher::predict_batch(
+                &model,
+                &problem.x,
+                xmc_tree::Search::new(&SearchParams::default()),
+            )
         })
     };
     let one = batch(1);
@@ -67,8 +71,7 @@ fn half_the_bits_predict_nearly_the_same_from_fewer_bytes() {
 #[test]
 fn pruning_drops_small_weights_only() {
     let problem = Problem::random(SMALL, 24);
-    let mut pruned = exact();
-    pruned.svm.threshold = 0.05;
+    let pruned = exact().svm(exact().svm.map(|svm| svm.threshold(0.05)));
     // An instance meets six features on two layers, each off by less than the threshold.
     let found =
         predict(&fit(&problem, pruned), &problem.x, everything().post_processor("noop".parse().unwrap()));
@@ -86,5 +89,5 @@ fn a_model_reopened_from_disk_predicts_the_same() {
     let saved = container.save(parent.path().join("model")).unwrap();
     let (memory, disk) = (XrLinear::open(&container, "matcher"), XrLinear::open(&saved, "matcher"));
     let search = SearchParams::default();
-    assert_eq!(predict(&disk.unwrap(), &problem.x, search), predict(&memory.unwrap(), &problem.x, search));
+    assert_eq!(predict(&disk.unwrap(), &problem.x, &search), predict(&memory.unwrap(), &problem.x, &search));
 }
