@@ -3,8 +3,14 @@
 use super::help;
 use super::vectorizer::{VectorizerArgs, VectorizerSpec, name, named, vectorizer};
 use clap::Args;
-use xmc::{LabelFeatures, Norm, PostProcessor, SvmParams, TrainParams, WeightType};
-use xmc::{SearchParams, TfIdfParams, TreeParams};
+use serde::de::DeserializeOwned;
+use std::{fmt, str::FromStr};
+use xmc::{
+    Combine, LabelFeatures, Loss, MergeCopies, Negatives, Norm, PerLayer, PostProcessor, RelevanceMode,
+};
+use xmc::{RelevanceNorm, RelevanceParams, SearchParams, SvmParams, TfIdfParams, TrainParams, TreeParams};
+use xmc::{WeightType, XrLinearParams};
+use xmc_tree::{Clustering, Sampling};
 
 /// All hyper-parameters.
 #[derive(Debug, Args)]
@@ -16,6 +22,8 @@ pub(crate) struct ParamArgs {
     #[command(flatten)]
     solver: SolverArgs,
     #[command(flatten)]
+    learning: LearningArgs,
+    #[command(flatten)]
     search: StoredSearchArgs,
     #[arg(long, value_name = "N", help_heading = "General",
         help = help("Seed of everything random", TrainParams::default().seed))]
@@ -25,17 +33,32 @@ pub(crate) struct ParamArgs {
 impl ParamArgs {
     /// Puts what was typed into `params`.
     pub(crate) fn apply(&self, params: &mut TrainParams) {
-        set(self.seed, &mut params.seed);
-        self.text.apply(&mut params.features);
+        set(&self.seed, &mut params.seed);
+        self.text.apply(params);
         self.tree.apply(params);
-        set(self.solver.weights, &mut params.linear.weights);
-        self.solver.apply(&mut params.linear.svm);
+        self.solver.apply(&mut params.linear);
+        self.learning.apply(params);
         self.search.apply(&mut params.search);
     }
 }
 
-fn set<T: Copy>(typed: Option<T>, param: &mut T) {
-    *param = typed.unwrap_or(*param);
+fn set<T: Clone>(typed: &Option<T>, param: &mut T) {
+    if let Some(typed) = typed {
+        param.clone_from(typed);
+    }
+}
+
+/// One value, or several separated by commas: see [`PerLayer`].
+pub(super) fn per_layer<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<PerLayer<T>, String> {
+    let value = |text: &str| text.trim().parse().map_err(|error: T::Err| format!("'{text}': {error}"));
+    let values: Vec<T> = text.split(',').map(value).collect::<Result<_, _>>()?;
+    PerLayer::try_from(values).map_err(str::to_owned)
+}
+
+fn per_layer_named<T: DeserializeOwned>(text: &str) -> Result<PerLayer<T>, String> {
+    let value = |text: &str| named::<T>(text.trim()).map_err(|error| error.to_string());
+    let values: Vec<T> = text.split(',').map(value).collect::<Result<_, _>>()?;
+    PerLayer::try_from(values).map_err(str::to_owned)
 }
 
 #[derive(Debug, Args)]
@@ -60,19 +83,25 @@ struct TextArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         help = help("Bring text into Unicode Normalization Form KC", TfIdfParams::default().nfkc))]
     nfkc: Option<bool>,
+    /// Weight of each label's name as one more training text of that label, 0 for none. Needs names: a second column
+    /// in --labels, or --labels with names in the first [default: 1]
+    #[arg(long, value_name = "WEIGHT")]
+    label_rows: Option<f32>,
 }
 
 impl TextArgs {
-    fn apply(&self, params: &mut TfIdfParams) {
+    fn apply(&self, params: &mut TrainParams) {
+        set(&self.label_rows, &mut params.label_rows);
+        let params = &mut params.features;
         match self.vectorizers.is_empty() {
             true => params.vectorizers.iter_mut().for_each(|params| self.for_all.apply(params)),
             false => {
                 params.vectorizers = self.vectorizers.iter().map(|spec| spec.params(&self.for_all)).collect();
             }
         }
-        set(self.row_norm, &mut params.norm);
-        set(self.fold_case.or(self.no_lowercase.then_some(false)), &mut params.fold_case);
-        set(self.nfkc, &mut params.nfkc);
+        set(&self.row_norm, &mut params.norm);
+        set(&self.fold_case.or(self.no_lowercase.then_some(false)), &mut params.fold_case);
+        set(&self.nfkc, &mut params.nfkc);
     }
 }
 
@@ -80,8 +109,14 @@ impl TextArgs {
 #[command(next_help_heading = "Label tree (not grown with --tree)")]
 struct TreeArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<LabelFeatures>,
-        help = help("What labels are clustered by: pifa", name(&LabelFeatures::default())))]
+        help = help("What labels are clustered by: pifa (their texts), pii (what they occur with), pifa-lf-concat or pifa-lf-convex (their texts and their names)", name(&LabelFeatures::default())))]
     label_features: Option<LabelFeatures>,
+    #[arg(long, value_name = "SHARE",
+        help = help("Share of the texts in pifa-lf-convex", TrainParams::default().label_features_alpha))]
+    label_features_alpha: Option<f32>,
+    #[arg(long, value_name = "NAME", value_parser = named::<Clustering>,
+        help = help("How labels are clustered: balanced, kmeans (clusters of any size, as Bonsai; with --branching 100 --max-depth 2), none (one-vs-rest)", name(&Clustering::default())))]
+    clustering: Option<Clustering>,
     #[arg(long, value_name = "N", help = help("Children of a cluster, about", TreeParams::default().branching))]
     branching: Option<usize>,
     #[arg(long, value_name = "N", help = help("Most labels of a leaf", TreeParams::default().max_leaf))]
@@ -89,6 +124,9 @@ struct TreeArgs {
     /// Most clusters of the first level [default: --branching]
     #[arg(long, value_name = "N")]
     min_codes: Option<usize>,
+    /// Most levels, that of the labels included; 2 is clusters and labels [default: any number]
+    #[arg(long, value_name = "N")]
+    max_depth: Option<usize>,
     #[arg(long, value_name = "N", help = help("Most refinements of a split", TreeParams::default().kmeans_max_iter))]
     kmeans_iter: Option<usize>,
     #[arg(long, value_name = "SHARE",
@@ -100,37 +138,60 @@ struct TreeArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<xmc_tree::Seeding>,
         help = help("What a split starts from: random-rows, linfa (dense features only)", name(&TreeParams::default().seeding)))]
     seeding: Option<xmc_tree::Seeding>,
+    /// Split upper clusters by a sample of their labels: faster with millions of labels
+    #[arg(long)]
+    sampling: bool,
+    #[arg(long, value_name = "N",
+        help = help("Number of different trees, each with its weights: more accurate, and as many times slower and larger", TrainParams::default().n_trees))]
+    trees: Option<usize>,
+    #[arg(long, value_name = "NAME", value_parser = named::<Combine>,
+        help = help("How several trees vote: average, rank-average, softmax-average, sigmoid-average, round-robin", name(&Combine::default())))]
+    combine: Option<Combine>,
 }
 
 impl TreeArgs {
     fn apply(&self, params: &mut TrainParams) {
-        set(self.label_features, &mut params.label_features);
+        set(&self.label_features, &mut params.label_features);
+        set(&self.label_features_alpha, &mut params.label_features_alpha);
+        set(&self.trees, &mut params.n_trees);
+        set(&self.combine, &mut params.combine);
         let tree = &mut params.tree;
-        set(self.branching, &mut tree.branching);
-        set(self.max_leaf, &mut tree.max_leaf);
-        set(self.min_codes.map(Some), &mut tree.min_codes);
-        set(self.kmeans_iter, &mut tree.kmeans_max_iter);
-        set(self.kmeans_tolerance, &mut tree.kmeans_tolerance);
-        set(self.spherical, &mut tree.spherical);
-        set(self.seeding, &mut tree.seeding);
+        set(&self.clustering, &mut tree.clustering);
+        set(&self.branching, &mut tree.branching);
+        set(&self.max_leaf, &mut tree.max_leaf);
+        set(&self.min_codes.map(Some), &mut tree.min_codes);
+        set(&self.max_depth.map(Some), &mut tree.max_depth);
+        set(&self.kmeans_iter, &mut tree.kmeans_max_iter);
+        set(&self.kmeans_tolerance, &mut tree.kmeans_tolerance);
+        set(&self.spherical, &mut tree.spherical);
+        set(&self.seeding, &mut tree.seeding);
+        set(&self.sampling.then(|| Some(Sampling::default())), &mut tree.sampling);
     }
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Solver")]
+#[command(
+    next_help_heading = "Solver (several values, separated by commas, are for the levels of the tree, the last one for the labels)"
+)]
 struct SolverArgs {
-    #[arg(long, value_name = "COST", help = help("Cost of a positive instance", svm().cost_positive))]
-    cp: Option<f32>,
-    #[arg(long, value_name = "COST", help = help("Cost of a negative instance", svm().cost_negative))]
-    cn: Option<f32>,
-    #[arg(long, value_name = "EPS", help = help("Stop when no condition is violated by more", svm().eps))]
-    eps: Option<f32>,
-    #[arg(long, value_name = "N", help = help("Most passes over the instances", svm().max_iter))]
-    max_iter: Option<u32>,
-    #[arg(long, value_name = "VALUE", help = help("Constant feature that carries the intercept; 0 for none", svm().bias))]
-    bias: Option<f32>,
-    #[arg(long, value_name = "VALUE", help = help("Drop weights that are smaller", svm().threshold))]
-    threshold: Option<f32>,
+    #[arg(long, value_name = "NAME", value_parser = per_layer_named::<Loss>,
+        help = help("Loss: squared-hinge, hinge, logistic", name(&svm().loss)))]
+    loss: Option<PerLayer<Loss>>,
+    #[arg(long, value_name = "COST", value_parser = per_layer::<f32>, help = help("Cost of a positive instance", svm().cost_positive))]
+    cp: Option<PerLayer<f32>>,
+    #[arg(long, value_name = "COST", value_parser = per_layer::<f32>, help = help("Cost of a negative instance", svm().cost_negative))]
+    cn: Option<PerLayer<f32>>,
+    #[arg(long, value_name = "EPS", value_parser = per_layer::<f32>, help = help("Stop when no condition is violated by more", svm().eps))]
+    eps: Option<PerLayer<f32>>,
+    #[arg(long, value_name = "N", value_parser = per_layer::<u32>, help = help("Most passes over the instances", svm().max_iter))]
+    max_iter: Option<PerLayer<u32>>,
+    #[arg(long, value_name = "VALUE", value_parser = per_layer::<f32>, help = help("Constant feature that carries the intercept; 0 for none", svm().bias))]
+    bias: Option<PerLayer<f32>>,
+    #[arg(long, value_name = "VALUE", value_parser = per_layer::<f32>, help = help("Drop weights that are smaller", svm().threshold))]
+    threshold: Option<PerLayer<f32>>,
+    /// Keep at most this many weights of a label, the largest [default: all]
+    #[arg(long, value_name = "N", value_parser = per_layer::<usize>)]
+    max_nonzeros: Option<PerLayer<usize>>,
     #[arg(long, value_name = "NAME", value_parser = named::<WeightType>,
         help = help("How weights are stored: bf16, f32", name(&WeightType::default())))]
     weights: Option<WeightType>,
@@ -141,36 +202,120 @@ fn svm() -> SvmParams {
 }
 
 impl SolverArgs {
-    fn apply(&self, svm: &mut SvmParams) {
-        set(self.cp, &mut svm.cost_positive);
-        set(self.cn, &mut svm.cost_negative);
-        set(self.eps, &mut svm.eps);
-        set(self.max_iter, &mut svm.max_iter);
-        set(self.bias, &mut svm.bias);
-        set(self.threshold, &mut svm.threshold);
+    fn apply(&self, linear: &mut XrLinearParams) {
+        set(&self.weights, &mut linear.weights);
+        let svm = &mut linear.svm;
+        spread(&self.loss, svm, |svm, value| svm.loss = value);
+        spread(&self.cp, svm, |svm, value| svm.cost_positive = value);
+        spread(&self.cn, svm, |svm, value| svm.cost_negative = value);
+        spread(&self.eps, svm, |svm, value| svm.eps = value);
+        spread(&self.max_iter, svm, |svm, value| svm.max_iter = value);
+        spread(&self.bias, svm, |svm, value| svm.bias = value);
+        spread(&self.threshold, svm, |svm, value| svm.threshold = value);
+        spread(&self.max_nonzeros, svm, |svm, value| svm.max_nonzeros_per_label = Some(value));
+    }
+}
+
+/// Puts one setting, which may differ from layer to layer, into the parameters of every layer.
+fn spread<T: Clone>(
+    typed: &Option<PerLayer<T>>,
+    svm: &mut PerLayer<SvmParams>,
+    put: impl Fn(&mut SvmParams, T),
+) {
+    if let Some(typed) = typed {
+        *svm = svm.zip(typed).map(|(svm, value)| {
+            let mut svm = *svm;
+            put(&mut svm, value.clone());
+            svm
+        });
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is learnt from")]
+struct LearningArgs {
+    #[arg(long, value_name = "NAMES", value_parser = per_layer::<Negatives>,
+        help = help("Negatives of each level: tfn (cheap), man (what the levels above confuse: best for the labels, slower), usn (--hard-negatives), or unions: tfn,tfn+man", Negatives::default()))]
+    negatives: Option<PerLayer<Negatives>>,
+    #[arg(long, value_name = "N", value_parser = per_layer::<usize>,
+        help = help("Clusters that 'man' sends an instance to", beam()))]
+    matcher_beam: Option<PerLayer<usize>>,
+    #[arg(long, value_name = "NAME", value_parser = named::<RelevanceMode>,
+        help = help("Weigh the labels of an instance: disable, induce (on all levels), ranker-only (labels only)", name(&RelevanceMode::default())))]
+    relevance_mode: Option<RelevanceMode>,
+    #[arg(long, value_name = "NAME", value_parser = named::<RelevanceNorm>,
+        help = help("Norm of the weights of an instance's labels: l1, l2, max, none", name(&RelevanceNorm::default())))]
+    relevance_norm: Option<RelevanceNorm>,
+    /// Weigh rare labels more, by one over their propensity (relevance mode 'ranker-only' unless given)
+    #[arg(long)]
+    tail_weights: bool,
+}
+
+impl LearningArgs {
+    fn apply(&self, params: &mut TrainParams) {
+        let linear = &mut params.linear;
+        set(&self.negatives, &mut linear.negatives);
+        set(&self.matcher_beam, &mut linear.matcher_beam.0);
+        if self.tail_weights {
+            params.tail_weights = true;
+            if linear.relevance.mode == RelevanceMode::Disable {
+                linear.relevance =
+                    RelevanceParams { mode: RelevanceMode::RankerOnly, norm: RelevanceNorm::None };
+            }
+        }
+        set(&self.relevance_mode, &mut linear.relevance.mode);
+        set(&self.relevance_norm, &mut linear.relevance.norm);
     }
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Search (kept in the model, can be changed when predicting)")]
 struct StoredSearchArgs {
-    #[arg(long, value_name = "N", help = help("Clusters kept on each level of the tree", search().beam_size))]
-    beam: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = beams, help = help("Clusters kept on each level of the tree, or N,N,… for the levels, or 'all'", beam()))]
+    beam: Option<PerLayer<usize>>,
     #[arg(long, short = 'k', value_name = "N", help = help("Labels for each record", search().top_k))]
     top_k: Option<usize>,
     #[arg(long, value_name = "NAME",
         help = help("From margins to scores: l3-hinge (any power from 1 to 9), log-l3-hinge, sigmoid, log-sigmoid, noop", search().post_processor))]
     post_processor: Option<PostProcessor>,
+    /// Another one for the labels: noop ranks them by their margin alone [default: the same]
+    #[arg(long, value_name = "NAME")]
+    leaf_post_processor: Option<PostProcessor>,
+    /// Leave out labels with a lower score [default: none]
+    #[arg(long, value_name = "SCORE")]
+    min_score: Option<f32>,
+    #[arg(long, value_name = "NAME", value_parser = named::<MergeCopies>,
+        help = help("Score of a label found in several clusters: mean, max, sum", name(&MergeCopies::default())))]
+    merge_copies: Option<MergeCopies>,
 }
 
 fn search() -> SearchParams {
     SearchParams::default()
 }
 
+fn beam() -> usize {
+    search().beam_size.iter().next().copied().unwrap_or_default()
+}
+
+/// Numbers of at least 1, or 'all' for a search that leaves nothing out.
+pub(super) fn beams(text: &str) -> Result<PerLayer<usize>, String> {
+    if text == "all" {
+        return Ok(usize::MAX.into());
+    }
+    let beams = per_layer::<usize>(text)?;
+    if beams.iter().any(|&beam| beam == 0) {
+        return Err("expected numbers of at least 1, or 'all'".to_owned());
+    }
+    Ok(beams)
+}
+
 impl StoredSearchArgs {
     fn apply(&self, search: &mut SearchParams) {
-        set(self.beam, &mut search.beam_size);
-        set(self.top_k, &mut search.top_k);
-        set(self.post_processor, &mut search.post_processor);
+        set(&self.beam, &mut search.beam_size);
+        set(&self.top_k, &mut search.top_k);
+        set(&self.post_processor, &mut search.post_processor);
+        set(&self.leaf_post_processor.map(Some), &mut search.leaf_post_processor);
+        set(&self.min_score.map(Some), &mut search.min_score);
+        set(&self.merge_copies, &mut search.merge_copies);
     }
 }

@@ -48,6 +48,12 @@ pub(crate) struct TrainArgs {
     /// A label tree to use, from the root down: PECOS's cluster matrices (.npz)
     #[arg(long, value_name = "FILE,FILE…", value_delimiter = ',')]
     pub(crate) tree: Vec<PathBuf>,
+    /// What each label is worth to each record, records x labels (.npz); see --relevance-mode
+    #[arg(long, value_name = "FILE")]
+    pub(crate) relevance: Option<PathBuf>,
+    /// Labels to keep each record apart from, records x labels (.npz); see --negatives usn
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hard_negatives: Option<PathBuf>,
     /// Hyper-parameters (TOML); options on the command line go before it
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<PathBuf>,

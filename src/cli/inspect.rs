@@ -131,7 +131,7 @@ fn describe(dir: &str, model: &Model) -> Result<String, std::fmt::Error> {
     line("weights", format!("{}, {}", indicatif::HumanCount(meta.n_weights), weight_type(meta)))?;
     let levels: Vec<String> = tree.iter().map(|&n| indicatif::HumanCount(n as u64).to_string()).collect();
     line("tree", format!("{}: {}", count(tree.len(), "level"), levels.join(" → ")))?;
-    let search = meta.params.search;
+    let search = &meta.params.search;
     line("search", format!("beam {}, top {}, {}", search.beam_size, search.top_k, search.post_processor))?;
     for source in &meta.sources {
         line(

@@ -51,7 +51,8 @@ impl Job {
             ReadOptions { purpose: Purpose::Unlabelled, dense: args.dense.clone(), ..args.reading.options() };
         let model = open_model(&args.model)?;
         let search = args.search.over(model.search());
-        let search = search.top_k(args.top_k.unwrap_or(search.top_k));
+        let top_k = args.top_k.unwrap_or(search.top_k);
+        let search = search.top_k(top_k);
         Ok(Self { model, input, options, search, output, format })
     }
 

@@ -11,7 +11,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use xmc::{DataSource, Dataset, LabelBy, LabelSource, LabelTree, Model, ReadOptions, Scores, TrainParams};
+use xmc::{
+    Csr, DataSource, Dataset, LabelBy, LabelSource, LabelTree, Model, ReadOptions, Scores, TrainParams,
+};
 use xmc::{Trainer, UnknownLabels, read_dataset};
 use xmc_data::{Columns, read_npz};
 
@@ -82,8 +84,16 @@ struct Job {
     train: Input,
     valid: Option<Input>,
     tree: Vec<PathBuf>,
+    relevance: Option<PathBuf>,
+    hard_negatives: Option<PathBuf>,
     model: PathBuf,
     timestamps: bool,
+}
+
+fn read_matrix(path: &Option<PathBuf>) -> Result<Option<Csr>> {
+    let matrix =
+        path.as_ref().map(|path| read_npz(path, Columns::Labels).with_context(|| path.display().to_string()));
+    matrix.transpose()
 }
 
 impl Job {
@@ -107,7 +117,16 @@ impl Job {
         let path = args.train.clone().ok_or_else(|| missing("--train"))?;
         let model = args.model.clone().ok_or_else(|| missing("--model"))?;
         let train = Input { role: "train", path, options };
-        Ok(Self { params, train, valid, tree: args.tree.clone(), model, timestamps: !args.no_timestamps })
+        Ok(Self {
+            params,
+            train,
+            valid,
+            tree: args.tree.clone(),
+            relevance: args.relevance.clone(),
+            hard_negatives: args.hard_negatives.clone(),
+            model,
+            timestamps: !args.no_timestamps,
+        })
     }
 
     fn run(mut self, console: &Console) -> Result<Report> {
@@ -124,6 +143,17 @@ impl Job {
         }
         if let Some(valid) = &valid {
             trainer = trainer.valid(valid);
+        }
+        // Whoever gives a file of labels gives their names.
+        if matches!(self.train.options.labels, LabelSource::File(_)) {
+            trainer = trainer.label_names(true);
+        }
+        let (relevance, hard_negatives) = (read_matrix(&self.relevance)?, read_matrix(&self.hard_negatives)?);
+        if let Some(relevance) = &relevance {
+            trainer = trainer.relevance(relevance);
+        }
+        if let Some(hard_negatives) = &hard_negatives {
+            trainer = trainer.hard_negatives(hard_negatives);
         }
         let model = trainer.fit_to(&train, &self.model)?;
         Ok(Report::new(&self.model, &model, train.skipped.records, read, start.elapsed().as_secs_f64()))
@@ -152,6 +182,9 @@ impl Job {
     fn sources(&self) -> Result<Vec<DataSource>> {
         let inputs = std::iter::once(&self.train).chain(&self.valid);
         let mut files: Vec<_> = inputs.flat_map(Input::files).collect();
+        let matrices = [("relevance", &self.relevance), ("hard-negatives", &self.hard_negatives)];
+        let given = matrices.into_iter().filter_map(|(role, path)| Some((role.to_owned(), path.as_deref()?)));
+        files.extend(given);
         files.extend(self.tree.iter().enumerate().map(|(at, path)| (format!("tree-{at}"), path.as_path())));
         let sources = files.into_iter().map(|(role, path)| provenance::source(&role, path));
         sources.filter_map(Result::transpose).collect()

@@ -5,7 +5,7 @@ use xmc_metrics::MetricsError;
 use xmc_sparse::SparseError;
 use xmc_store::StoreError;
 use xmc_tfidf::TfIdfError;
-use xmc_tree::TreeError;
+use xmc_tree::{PostProcessor, TreeError};
 use xmc_xrlinear::XrLinearError;
 
 /// An error of any stage.
@@ -32,6 +32,31 @@ pub enum XmcError {
     Inconsistent {
         /// Which part.
         what: &'static str,
+    },
+    /// A parameter out of its range.
+    #[error("parameter `{name}` is {found}, expected {expected}")]
+    Param {
+        /// Name of the field.
+        name: &'static str,
+        /// The values allowed.
+        expected: &'static str,
+        /// The value found.
+        found: f32,
+    },
+    /// Several trees are wanted, and one is given.
+    #[error("a tree is given, but {n_trees} different ones are to be trained: give up one of the two")]
+    GivenTree {
+        /// Number of trees asked for.
+        n_trees: usize,
+    },
+    /// Scores that have no average.
+    #[error(
+        "scores of {post_processor} may be negative, so that a label that a tree did not find would count as a good one \
+         in the average of several trees: combine them by rank-average, softmax-average or sigmoid-average"
+    )]
+    Combine {
+        /// The post-processor of the labels.
+        post_processor: PostProcessor,
     },
     /// Reading data.
     #[error(transparent)]

@@ -44,26 +44,33 @@ mod meta;
 mod model;
 mod params;
 mod predictor;
+mod scope;
 mod stages;
 mod trainer;
+mod training_set;
 
 pub use error::XmcError;
 pub use meta::{DataSource, Meta};
 pub use model::{Model, Prediction};
 pub use params::TrainParams;
 pub use predictor::Predictor;
+pub use scope::Scope;
 pub use trainer::Trainer;
 
 pub use xmc_data::{
     CsvColumns, DataError, Dataset, Format, Input, LabelBy, LabelMap, LabelSource, OnError, Purpose,
     ReadOptions, RecordReader, Texts, UnknownLabels, read_dataset,
 };
-pub use xmc_linear::SvmParams;
+pub use xmc_linear::{Loss, SvmParams};
 pub use xmc_metrics::{Evaluator, Scores};
-pub use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};
+pub use xmc_sparse::{Combine, Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};
 pub use xmc_store::{Container, remove_unfinished};
 pub use xmc_tfidf::{
     Analyzer, DocFrequency, Documents, Idf, Norm, TfIdf, TfIdfParams, Tokenizer, VectorizerParams,
 };
-pub use xmc_tree::{LabelFeatures, LabelTree, Matcher, PostProcessor, SearchParams, TreeParams};
-pub use xmc_xrlinear::{WeightType, XrLinear, XrLinearParams};
+pub use xmc_tree::{
+    LabelFeatures, LabelTree, Matcher, MergeCopies, PerLayer, PostProcessor, SearchParams, TreeParams,
+};
+pub use xmc_xrlinear::{
+    Negatives, RelevanceMode, RelevanceNorm, RelevanceParams, WeightType, XrLinear, XrLinearParams,
+};

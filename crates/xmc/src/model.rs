@@ -1,18 +1,28 @@
 //! A model: everything between a text and its labels.
 
 use crate::labels::Labels;
-use crate::trainer::{TextsRef, with_dense};
-use crate::{Meta, Predictor, TrainParams, Trainer, XmcError};
+use crate::trainer::{TextsRef, matcher_prefix, with_dense};
+use crate::{Meta, Predictor, Scope, TrainParams, Trainer, XmcError};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_metrics::{Evaluator, Propensities, PropensityParams, Scores};
-use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Scored};
+use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Scored, combine};
 use xmc_store::Container;
 use xmc_tfidf::{Documents, TfIdf};
-use xmc_tree::{LabelTree, Matcher, SearchParams};
+use xmc_tree::{LabelPaths, LabelTree, Matcher, Search, SearchParams, rank_rows};
 use xmc_xrlinear::XrLinear;
+
+/// Labels that each of several trees names at least before they are combined.
+const COMBINED: usize = 20;
+
+/// One thread's buffers for [`Model::score_labels`].
+#[derive(Default)]
+struct PathScratch {
+    paths: Option<LabelPaths>,
+    search: xmc_xrlinear::Scratch,
+}
 
 /// A predicted label.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +49,8 @@ struct Inner {
     meta: Meta,
     tfidf: Option<TfIdf>,
     labels: Labels,
-    matcher: XrLinear,
+    /// One for each tree; at least one.
+    matchers: Vec<XrLinear>,
 }
 
 impl Model {
@@ -72,13 +83,20 @@ impl Model {
     pub(crate) fn from_container(container: Container) -> Result<Self, XmcError> {
         let meta: Meta = container.meta()?;
         let tfidf = meta.takes_text.then(|| TfIdf::load(&container, "tfidf")).transpose()?;
-        let matcher = XrLinear::open(&container, "matcher")?;
-        let labels = Labels::open(&container, matcher.tree().n_labels())?;
-        let n_sparse = matcher.n_features().0;
-        if tfidf.as_ref().is_some_and(|tfidf| tfidf.n_features() != n_sparse) {
+        let prefixes = (0..meta.params.n_trees.max(1)).map(matcher_prefix);
+        let matchers: Vec<_> =
+            prefixes.map(|prefix| XrLinear::open(&container, &prefix)).collect::<Result<_, _>>()?;
+        let (n_labels, n_features) = (matchers[0].tree().n_labels(), matchers[0].n_features());
+        let fits =
+            |matcher: &XrLinear| matcher.tree().n_labels() == n_labels && matcher.n_features() == n_features;
+        if !matchers.iter().all(fits) {
+            return Err(XmcError::Inconsistent { what: "trees" });
+        }
+        let labels = Labels::open(&container, n_labels)?;
+        if tfidf.as_ref().is_some_and(|tfidf| tfidf.n_features() != n_features.0) {
             return Err(XmcError::Inconsistent { what: "text features" });
         }
-        Ok(Self { inner: Arc::new(Inner { container, meta, tfidf, labels, matcher }) })
+        Ok(Self { inner: Arc::new(Inner { container, meta, tfidf, labels, matchers }) })
     }
 
     /// The best labels of a text, best first, searched as the model was told to when it was trained.
@@ -121,19 +139,92 @@ impl Model {
     /// The best labels of every row of `x`.
     ///
     /// # Errors
-    /// [`XmcError::Width`], [`XmcError::Tree`] for bad search parameters.
+    /// [`XmcError::Width`], [`XmcError::Tree`] for bad search parameters, [`XmcError::Combine`].
     pub fn rank_features(
         &self,
         x: &Features,
         search: &SearchParams,
         progress: &dyn Progress,
     ) -> Result<RankedLists, XmcError> {
-        let search = search.check()?;
+        self.rank_features_in(x, search, &Scope::all(), progress)
+    }
+
+    /// As [`Model::rank_features`], of the labels in `scope`.
+    ///
+    /// # Errors
+    /// As [`Model::rank_features`].
+    pub fn rank_features_in(
+        &self,
+        x: &Features,
+        search: &SearchParams,
+        scope: &Scope,
+        progress: &dyn Progress,
+    ) -> Result<RankedLists, XmcError> {
+        self.check_search(search)?;
         self.check_width(x.n_sparse(), x.n_dense())?;
-        progress.begin("predict", Some(x.n_samples() as u64), "queries");
-        let ranked = self.inner.matcher.predict_batch_with(x, &search, progress);
+        progress.begin("predict", Some((x.n_samples() * self.matchers().len()) as u64), "queries");
+        let each = self.each_tree(search);
+        let of_tree = |(number, matcher): (usize, &XrLinear)| {
+            matcher.predict_batch_with(x, scope.search(&each, number), progress)
+        };
+        let lists: Vec<RankedLists> = self.matchers().iter().enumerate().map(of_tree).collect();
+        let ranked = self.combined(lists, search)?;
         progress.end();
         Ok(ranked)
+    }
+
+    /// The scores of given labels: row `i` of the result has a score for each entry of row `i` of `labels`
+    /// (`n_samples × n_labels`, values are ignored), however far from the beam they are.
+    ///
+    /// # Errors
+    /// As [`Model::rank_features`], and [`XmcError::Width`] when `labels` is of another shape.
+    pub fn score_labels(&self, x: &Features, labels: &Csr, search: &SearchParams) -> Result<Csr, XmcError> {
+        let same = |what, expected, found| match expected == found {
+            true => Ok(()),
+            false => Err(XmcError::Width { what, expected, found }),
+        };
+        same("rows of labels to score (one for each instance)", x.n_samples(), labels.n_rows())?;
+        same("columns of labels to score (one for each label)", self.n_labels(), labels.n_cols())?;
+        self.check_search(search)?;
+        self.check_width(x.n_sparse(), x.n_dense())?;
+        let longest = labels.rows().map(|row| row.nnz()).max().unwrap_or(0).max(1);
+        let search = search.clone().beam_size(usize::MAX).top_k(longest).min_score(None);
+        let lists = self.matchers().iter().map(|matcher| {
+            rank_rows(x.n_samples(), longest, &NoProgress, |row, scratch: &mut PathScratch, out| {
+                let PathScratch { paths, search: buffers } = scratch;
+                let paths = paths.get_or_insert_with(|| LabelPaths::new(matcher.tree()));
+                let filter = paths.only(labels.row(row).indices);
+                matcher.predict_row(x.row(row), Search::new(&search).filter(filter), buffers, out);
+            })
+        });
+        let ranked = self.combined(lists.collect(), &search)?;
+        let rows = ranked.iter().map(|list| list.iter().map(|label| (label.id, label.score)));
+        Ok(Csr::from_rows(self.n_labels(), rows)?)
+    }
+
+    /// The search on each of several trees: deep enough for their lists to be combined.
+    pub(crate) fn each_tree(&self, search: &SearchParams) -> SearchParams {
+        match self.matchers().len() {
+            1 => search.clone(),
+            _ => search.clone().top_k(search.top_k.max(COMBINED)).min_score(None),
+        }
+    }
+
+    /// What several trees found, as one; `search` says how many labels are wanted.
+    fn combined(&self, mut lists: Vec<RankedLists>, search: &SearchParams) -> Result<RankedLists, XmcError> {
+        if lists.len() == 1 {
+            return Ok(lists.swap_remove(0));
+        }
+        let combined = combine(&lists, self.meta().params.combine, search.top_k)?;
+        let Some(min_score) = search.min_score else { return Ok(combined) };
+        let mut kept = RankedLists::with_capacity(combined.n_rows(), search.top_k);
+        combined.iter().for_each(|list| kept.push(&list[..list.partition_point(|s| s.score >= min_score)]));
+        Ok(kept)
+    }
+
+    pub(crate) fn check_search(&self, search: &SearchParams) -> Result<(), XmcError> {
+        search.check()?;
+        self.meta().params.check_combination(search)
     }
 
     /// The features that the model sees in a data set.
@@ -170,7 +261,7 @@ impl Model {
             true => Ok(()),
             false => Err(XmcError::Width { what, expected, found }),
         };
-        let expected = self.inner.matcher.n_features();
+        let expected = self.matchers()[0].n_features();
         same("number of sparse features", expected.0, n_sparse)?;
         same("number of dense features", expected.1, n_dense)
     }
@@ -198,7 +289,7 @@ impl Model {
     ) -> Result<Scores, XmcError> {
         let evaluator = Evaluator::new(at.iter().copied())?;
         let deepest = at.iter().copied().max().unwrap_or(1);
-        let ranked = self.rank(dataset, &search.top_k(deepest), progress)?;
+        let ranked = self.rank(dataset, &search.clone().top_k(deepest), progress)?;
         // Labels that the model does not know count as missed; they have no training instance.
         let mut counts = self.inner.labels.counts().to_vec();
         counts.resize(counts.len().max(dataset.labels.n_cols()), 0);
@@ -253,17 +344,17 @@ impl Model {
 
     /// The search that the model was told to do when it was trained.
     pub fn search(&self) -> SearchParams {
-        self.inner.meta.params.search
+        self.inner.meta.params.search.clone()
     }
 
-    /// The label tree.
+    /// The label tree; the first one if there are several.
     pub fn tree(&self) -> &LabelTree {
-        self.inner.matcher.tree()
+        self.matchers()[0].tree()
     }
 
-    /// The matcher: tree and weights.
-    pub fn matcher(&self) -> &XrLinear {
-        &self.inner.matcher
+    /// The matchers, each a tree with its weights; one unless the model was trained with more trees.
+    pub fn matchers(&self) -> &[XrLinear] {
+        &self.inner.matchers
     }
 
     /// The text features, if the model takes text.

@@ -1,7 +1,7 @@
 //! One query after the other, in the same buffers.
 
-use crate::{Model, XmcError};
-use xmc_sparse::{Row, Scored};
+use crate::{Model, Scope, XmcError};
+use xmc_sparse::{Combiner, Row, Scored};
 use xmc_tree::{Matcher, SearchParams};
 use xmc_xrlinear::Scratch;
 
@@ -23,12 +23,17 @@ pub struct Predictor<'m> {
     model: &'m Model,
     text: xmc_tfidf::Scratch,
     search: Scratch,
+    /// What each tree found, if there are several.
+    lists: Vec<Vec<Scored>>,
+    combiner: Combiner,
     out: Vec<Scored>,
 }
 
 impl<'m> Predictor<'m> {
     pub(crate) fn new(model: &'m Model) -> Self {
-        Self { model, text: Default::default(), search: Scratch::default(), out: Vec::new() }
+        let combiner = Combiner::new(model.meta().params.combine, model.search().top_k);
+        let lists = vec![Vec::new(); model.matchers().len()];
+        Self { model, text: Default::default(), search: Scratch::default(), lists, combiner, out: Vec::new() }
     }
 
     /// The best labels of a text, best first.
@@ -36,12 +41,25 @@ impl<'m> Predictor<'m> {
     /// # Errors
     /// [`XmcError::NeedsFeatures`], [`XmcError::Width`], [`XmcError::Tree`] for bad search parameters.
     pub fn predict(&mut self, text: &str, search: &SearchParams) -> Result<&[Scored], XmcError> {
-        let search = search.check()?;
+        self.predict_in(text, search, &Scope::default())
+    }
+
+    /// As [`Predictor::predict`], of the labels in `scope`.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn predict_in(
+        &mut self,
+        text: &str,
+        search: &SearchParams,
+        scope: &Scope,
+    ) -> Result<&[Scored], XmcError> {
+        self.model.check_search(search)?;
         let tfidf = self.model.tfidf().ok_or(XmcError::NeedsFeatures)?;
         self.model.check_width(tfidf.n_features(), 0)?;
         let sparse = tfidf.transform_into(text, &mut self.text);
-        let row = Row { sparse, dense: &[] };
-        self.model.matcher().predict_row(row, &search, &mut self.search, &mut self.out);
+        let query = Query { model: self.model, row: Row { sparse, dense: &[] }, search, scope };
+        query.rank(&mut self.search, &mut self.lists, &mut self.combiner, &mut self.out);
         Ok(&self.out)
     }
 
@@ -51,14 +69,47 @@ impl<'m> Predictor<'m> {
     /// [`XmcError::Width`] when the dense part has another length (a sparse feature that the model does not
     /// know counts for nothing), [`XmcError::Tree`] for bad search parameters.
     pub fn predict_row(&mut self, row: Row<'_>, search: &SearchParams) -> Result<&[Scored], XmcError> {
-        let search = search.check()?;
-        self.model.check_width(self.model.matcher().n_features().0, row.dense.len())?;
-        self.model.matcher().predict_row(row, &search, &mut self.search, &mut self.out);
+        self.model.check_search(search)?;
+        self.model.check_width(self.model.matchers()[0].n_features().0, row.dense.len())?;
+        let query = Query { model: self.model, row, search, scope: &Scope::default() };
+        query.rank(&mut self.search, &mut self.lists, &mut self.combiner, &mut self.out);
         Ok(&self.out)
     }
 
     /// Inner products computed so far.
     pub fn n_inner_products(&self) -> u64 {
         self.search.n_inner_products()
+    }
+}
+
+/// One query.
+struct Query<'a> {
+    model: &'a Model,
+    row: Row<'a>,
+    search: &'a SearchParams,
+    scope: &'a Scope,
+}
+
+impl Query<'_> {
+    fn rank(
+        &self,
+        scratch: &mut Scratch,
+        lists: &mut [Vec<Scored>],
+        combiner: &mut Combiner,
+        out: &mut Vec<Scored>,
+    ) {
+        let Self { model, row, search, scope } = *self;
+        if let [matcher] = model.matchers() {
+            return matcher.predict_row(row, scope.search(search, 0), scratch, out);
+        }
+        let each = model.each_tree(search);
+        for (number, (matcher, list)) in model.matchers().iter().zip(&mut *lists).enumerate() {
+            matcher.predict_row(row, scope.search(&each, number), scratch, list);
+        }
+        combiner.reset(search.top_k, each.top_k);
+        combiner.combine_row(lists, out);
+        if let Some(min_score) = search.min_score {
+            out.truncate(out.partition_point(|label| label.score >= min_score));
+        }
     }
 }

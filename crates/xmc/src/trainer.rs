@@ -2,18 +2,19 @@
 
 use crate::labels::Labels;
 use crate::stages::Stages;
+use crate::training_set::{Extras, TrainingSet};
 use crate::{DataSource, Meta, Model, TrainParams, XmcError};
 use ndarray::Array2;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
-use xmc_data::{Dataset, Input, Texts};
+use xmc_data::{Dataset, LabelMap, Texts};
 use xmc_metrics::Scores;
 use xmc_sparse::{Csr, Features, NoProgress, Progress};
 use xmc_store::ModelWriter;
-use xmc_tfidf::{Documents, TfIdf};
-use xmc_tree::LabelTree;
+use xmc_tfidf::Documents;
+use xmc_tree::{LabelFeatureInputs, LabelTree};
 use xmc_xrlinear::Instances;
 
 /// Cut-offs of the scores that a model keeps of its validation data.
@@ -27,13 +28,40 @@ pub struct Trainer<'a> {
     progress: &'a dyn Progress,
     sources: Vec<DataSource>,
     timestamps: bool,
+    label_names: Option<bool>,
+    extras: Extras<'a>,
 }
 
 impl<'a> Trainer<'a> {
     /// A training with these hyper-parameters.
     pub fn new(params: TrainParams) -> Self {
-        let (tree, valid, sources) = (None, None, Vec::new());
-        Self { params, tree, valid, progress: &NoProgress, sources, timestamps: true }
+        let (tree, valid, sources, label_names, extras) = Default::default();
+        let (progress, timestamps) = (&NoProgress, true);
+        Self { params, tree, valid, progress, sources, timestamps, label_names, extras }
+    }
+
+    /// Whether the names of the labels in the data set's label map are text in the language of the data, and may
+    /// be learnt from ([`TrainParams::label_rows`]). Default: when any differs from its key.
+    #[must_use]
+    pub fn label_names(mut self, known: bool) -> Self {
+        self.label_names = Some(known);
+        self
+    }
+
+    /// Sets what each label is worth to each instance (`n_samples × n_labels`), for cost-sensitive learning
+    /// (`linear.relevance`).
+    #[must_use]
+    pub fn relevance(mut self, relevance: &'a Csr) -> Self {
+        self.extras.relevance = Some(relevance);
+        self
+    }
+
+    /// Sets labels to keep instances apart from (`n_samples × n_labels`), for layers with user-supplied
+    /// negatives (`linear.negatives`).
+    #[must_use]
+    pub fn hard_negatives(mut self, hard_negatives: &'a Csr) -> Self {
+        self.extras.hard_negatives = Some(hard_negatives);
+        self
     }
 
     /// Uses this tree instead of making one.
@@ -92,36 +120,45 @@ impl<'a> Trainer<'a> {
 
     fn fit_into(self, dataset: &Dataset, writer: ModelWriter) -> Result<Model, XmcError> {
         self.params.check()?;
-        let params = self.params.clone().seeded();
+        if self.tree.is_some() && self.params.n_trees > 1 {
+            return Err(XmcError::GivenTree { n_trees: self.params.n_trees });
+        }
         let stages = Stages::new(self.progress);
-        let (tfidf, x) = self.features(&params, dataset, &stages)?;
-        let y = &dataset.labels;
-        let tree = match &self.tree {
-            Some(tree) => tree.clone(),
-            None => grow_tree(&params, &x, y, dataset.weights.as_deref(), &stages)?,
-        };
-        if let Some(tfidf) = &tfidf {
+        let with_names = self.label_names.unwrap_or_else(|| has_names(&dataset.label_map));
+        let set = TrainingSet::new(&self.params, dataset, with_names, self.extras, &stages)?;
+        if let Some(tfidf) = &set.tfidf {
             tfidf.save(&writer, "tfidf")?;
         }
-        Labels::write(&writer, &dataset.label_map, &label_counts(y))?;
-        let linear = params.linear.check()?;
-        let instances = Instances { x: &x, y, weights: dataset.weights.as_deref() };
-        let report = linear.fit(instances, &tree, &writer, "matcher", &stages)?;
+        Labels::write(&writer, &dataset.label_map, &label_counts(&dataset.labels))?;
+        let mut n_weights = 0;
+        for number in 0..self.params.n_trees {
+            let params = self.params.of_tree(number);
+            let tree = match &self.tree {
+                Some(tree) => Cow::Borrowed(tree),
+                None => Cow::Owned(grow_tree(&params, &set, &stages)?),
+            };
+            let instances = Instances::new(&set.x, &set.y)
+                .weights(set.weights.as_deref())
+                .relevance(set.relevance.as_deref())
+                .hard_negatives(set.hard_negatives.as_deref());
+            let linear = params.linear.check()?;
+            n_weights += linear.fit(instances, &tree, &writer, &matcher_prefix(number), &stages)?.n_weights;
+        }
         let mut meta = Meta {
             xmc_version: env!("CARGO_PKG_VERSION").to_owned(),
-            takes_text: tfidf.is_some(),
-            n_samples: x.n_samples() as u64,
-            n_features: x.n_sparse() as u64,
-            n_dense: x.n_dense() as u64,
-            n_labels: y.n_cols() as u64,
-            n_weights: report.n_weights,
-            params,
+            takes_text: set.tfidf.is_some(),
+            n_samples: dataset.n_samples() as u64,
+            n_features: set.x.n_sparse() as u64,
+            n_dense: set.x.n_dense() as u64,
+            n_labels: dataset.n_labels() as u64,
+            n_weights,
+            params: self.params.clone(),
             sources: self.sources.clone(),
             valid: None,
             trained_at: None,
             stages: BTreeMap::new(),
         };
-        drop((x, tfidf, tree));
+        drop(set);
         self.finish(&mut meta, writer, &stages)
     }
 
@@ -139,25 +176,6 @@ impl<'a> Trainer<'a> {
         }
         Model::from_container(writer.commit(meta)?)
     }
-
-    /// The features of the data: made from its texts, or as they are.
-    fn features<'d>(
-        &self,
-        params: &TrainParams,
-        dataset: &'d Dataset,
-        stages: &Stages<'_>,
-    ) -> Result<(Option<TfIdf>, Cow<'d, Features>), XmcError> {
-        match &dataset.input {
-            Input::Features(features) => Ok((None, Cow::Borrowed(features))),
-            Input::Text(texts) => {
-                let texts = TextsRef(texts);
-                let vectorizers = params.features.clone().check()?;
-                let tfidf = stages.time("tfidf", |p| vectorizers.fit_with_progress(&texts, p))?;
-                let sparse = stages.time("tfidf", |p| tfidf.transform_with_progress(&texts, p));
-                Ok((Some(tfidf), Cow::Owned(with_dense(sparse, dataset.dense.as_ref())?)))
-            }
-        }
-    }
 }
 
 /// Sparse features and the dense ones that stand beside the texts.
@@ -167,19 +185,31 @@ pub(crate) fn with_dense(sparse: Csr, dense: Option<&Array2<f32>>) -> Result<Fea
 
 fn grow_tree(
     params: &TrainParams,
-    x: &Features,
-    y: &Csr,
-    weights: Option<&[f32]>,
+    set: &TrainingSet<'_>,
     stages: &Stages<'_>,
 ) -> Result<LabelTree, XmcError> {
     let builder = params.tree.clone().check()?;
     let z = stages.time("label_features", |progress| {
         progress.begin("label features", None, "labels");
-        let z = params.label_features.compute_weighted(x, y, weights);
+        let inputs = LabelFeatureInputs::default()
+            .weights(set.weights.as_deref())
+            .own(set.names.as_ref())
+            .alpha(params.label_features_alpha);
+        let z = params.label_features.compute_with(&set.x, &set.y, &inputs);
         progress.end();
         z
     })?;
     Ok(stages.time("tree", |progress| builder.fit_with_progress(&z, progress))?)
+}
+
+/// Whether labels are called otherwise than by their keys.
+fn has_names(labels: &LabelMap) -> bool {
+    labels.iter().any(|(key, name)| key != name)
+}
+
+/// Where the weights of tree `number` lie in a model.
+pub(crate) fn matcher_prefix(number: usize) -> String {
+    if number == 0 { "matcher".to_owned() } else { format!("matcher{number}") }
 }
 
 /// Instances of each label.

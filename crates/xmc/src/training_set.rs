@@ -1,0 +1,176 @@
+//! What a model is trained on: the instances, and the labels' names as further instances.
+
+use crate::stages::Stages;
+use crate::trainer::{TextsRef, with_dense};
+use crate::{TrainParams, XmcError};
+use ndarray::{Array2, Axis, concatenate};
+use std::borrow::Cow;
+use xmc_data::{Dataset, Input, LabelMap};
+use xmc_metrics::{Propensities, PropensityParams};
+use xmc_sparse::{Csr, CsrBuilder, Features, LabelId, SparseRow};
+use xmc_tfidf::{Documents, TfIdf, TfIdfValidParams};
+
+/// Instances, their labels and weights; the rows from `n_samples` on are the names of labels.
+pub(crate) struct TrainingSet<'d> {
+    pub(crate) tfidf: Option<TfIdf>,
+    pub(crate) x: Cow<'d, Features>,
+    pub(crate) y: Cow<'d, Csr>,
+    pub(crate) weights: Option<Cow<'d, [f32]>>,
+    /// The labels' own features: their names, through the vectoriser.
+    pub(crate) names: Option<Features>,
+    /// What each label is worth to each instance.
+    pub(crate) relevance: Option<Cow<'d, Csr>>,
+    /// Labels to keep instances apart from.
+    pub(crate) hard_negatives: Option<Cow<'d, Csr>>,
+}
+
+/// What is given beside a data set.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extras<'d> {
+    pub(crate) relevance: Option<&'d Csr>,
+    pub(crate) hard_negatives: Option<&'d Csr>,
+}
+
+impl<'d> TrainingSet<'d> {
+    /// The features of `dataset`: made from its texts (and, where `with_names`, the labels' names), or as they are.
+    pub(crate) fn new(
+        params: &TrainParams,
+        dataset: &'d Dataset,
+        with_names: bool,
+        extras: Extras<'d>,
+        stages: &Stages<'_>,
+    ) -> Result<Self, XmcError> {
+        let y = &dataset.labels;
+        let without_names = |tfidf, x, names| -> Result<Self, XmcError> {
+            Ok(Self {
+                tfidf,
+                x,
+                y: Cow::Borrowed(y),
+                weights: dataset.weights.as_deref().map(Cow::Borrowed),
+                names,
+                relevance: relevance(params, dataset, extras.relevance)?,
+                hard_negatives: extras.hard_negatives.map(Cow::Borrowed),
+            })
+        };
+        let texts = match &dataset.input {
+            Input::Features(x) => return without_names(None, Cow::Borrowed(x), None),
+            Input::Text(texts) => texts,
+        };
+        let vectorizers = params.features.clone().check()?;
+        if !with_names {
+            let texts = TextsRef(texts);
+            let (tfidf, sparse) = vectorize(&vectorizers, &texts, stages)?;
+            let x = with_dense(sparse, dataset.dense.as_ref())?;
+            return without_names(Some(tfidf), Cow::Owned(x), None);
+        }
+        let all = TextsAndNames { texts: TextsRef(texts), names: &dataset.label_map };
+        let (tfidf, sparse) = vectorize(&vectorizers, &all, stages)?;
+        let of_names: Vec<usize> = (texts.len()..all.len()).collect();
+        let names = with_dense(sparse.select_rows(&of_names), zeros(dataset, of_names.len()).as_ref())?;
+        let weight = params.label_rows;
+        if weight == 0.0 {
+            let of_texts: Vec<usize> = (0..texts.len()).collect();
+            let x = with_dense(sparse.select_rows(&of_texts), dataset.dense.as_ref())?;
+            return without_names(Some(tfidf), Cow::Owned(x), Some(names));
+        }
+        let dense = dataset.dense.as_ref().zip(zeros(dataset, of_names.len()));
+        let dense = dense.map(|(texts, names)| concatenate![Axis(0), texts.view(), names]);
+        Ok(Self {
+            tfidf: Some(tfidf),
+            x: Cow::Owned(Features::new(sparse, dense)?),
+            y: Cow::Owned(with_own_labels(y)?),
+            weights: with_weight(dataset.weights.as_deref(), texts.len(), of_names.len(), weight),
+            names: Some(names),
+            relevance: match relevance(params, dataset, extras.relevance)? {
+                Some(relevance) => Some(Cow::Owned(with_own_labels(&relevance)?)),
+                None => None,
+            },
+            hard_negatives: match extras.hard_negatives {
+                Some(negatives) => Some(Cow::Owned(with_empty_rows(negatives, of_names.len())?)),
+                None => None,
+            },
+        })
+    }
+}
+
+fn vectorize(
+    vectorizers: &TfIdfValidParams,
+    texts: &impl Documents,
+    stages: &Stages<'_>,
+) -> Result<(TfIdf, Csr), XmcError> {
+    stages.time("tfidf", |progress| {
+        let tfidf = vectorizers.fit_with_progress(texts, progress)?;
+        let sparse = tfidf.transform_with_progress(texts, progress);
+        Ok((tfidf, sparse))
+    })
+}
+
+/// Dense features of labels, of which nothing is known.
+fn zeros(dataset: &Dataset, n_labels: usize) -> Option<Array2<f32>> {
+    dataset.dense.as_ref().map(|dense| Array2::zeros((n_labels, dense.ncols())))
+}
+
+/// A row for each label below the instances: it has itself.
+fn with_own_labels(y: &Csr) -> Result<Csr, XmcError> {
+    let mut rows = CsrBuilder::new();
+    y.rows().for_each(|row| rows.push_sorted(row));
+    (0..y.n_cols() as LabelId)
+        .for_each(|label| rows.push_sorted(SparseRow { indices: &[label], values: &[1.0] }));
+    Ok(rows.finish(y.n_cols())?)
+}
+
+fn with_empty_rows(matrix: &Csr, n_rows: usize) -> Result<Csr, XmcError> {
+    let mut rows = CsrBuilder::new();
+    matrix.rows().for_each(|row| rows.push_sorted(row));
+    (0..n_rows).for_each(|_| rows.push_sorted(SparseRow::default()));
+    Ok(rows.finish(matrix.n_cols())?)
+}
+
+/// The relevance of labels, more for rare ones where that is wanted.
+fn relevance<'d>(
+    params: &TrainParams,
+    dataset: &'d Dataset,
+    given: Option<&'d Csr>,
+) -> Result<Option<Cow<'d, Csr>>, XmcError> {
+    if !params.tail_weights {
+        return Ok(given.map(Cow::Borrowed));
+    }
+    let relevance = given.map_or_else(|| Cow::Owned(dataset.labels.binarized()), Cow::Borrowed);
+    let propensities = Propensities::from_labels(&dataset.labels, PropensityParams::default())?;
+    let worth = |(&label, &value): (&LabelId, &f32)| value * propensities.inverse()[label as usize] as f32;
+    let values = relevance.indices().iter().zip(relevance.values()).map(worth).collect();
+    Ok(Some(Cow::Owned(relevance.with_values(values)?)))
+}
+
+fn with_weight(
+    weights: Option<&[f32]>,
+    n_texts: usize,
+    n_labels: usize,
+    weight: f32,
+) -> Option<Cow<'static, [f32]>> {
+    if weights.is_none() && weight == 1.0 {
+        return None;
+    }
+    let mut all = weights.map_or_else(|| vec![1.0; n_texts], <[f32]>::to_vec);
+    all.resize(n_texts + n_labels, weight);
+    Some(Cow::Owned(all))
+}
+
+/// The texts, then the names of all labels.
+struct TextsAndNames<'a> {
+    texts: TextsRef<'a>,
+    names: &'a LabelMap,
+}
+
+impl Documents for TextsAndNames<'_> {
+    fn len(&self) -> usize {
+        self.texts.len() + self.names.len()
+    }
+
+    fn get(&self, index: usize) -> &str {
+        match index.checked_sub(self.texts.len()) {
+            None => self.texts.get(index),
+            Some(label) => self.names.name(label as LabelId),
+        }
+    }
+}
