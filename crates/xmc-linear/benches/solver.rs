@@ -10,7 +10,7 @@ use divan::counter::ItemsCount;
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use xmc_linear::{CheckedSvmParams, Compactor, LANES, LaneSolver, SvmParams, Targets, reference};
+use xmc_linear::{CheckedSvmParams, Compactor, LANES, LaneSolver, Loss, SvmParams, Targets, reference};
 use xmc_sparse::kernels::Isa;
 use xmc_sparse::{Csr, Features};
 
@@ -65,14 +65,22 @@ fn isa(name: &str) -> Isa {
 }
 
 fn solve_together(bencher: Bencher, name: &str, n_dense: usize) {
-    let Cluster { x, rows, positives } = cluster(n_dense);
-    let params = params();
-    let compact = Compactor::new(N_SPARSE).compact(&x, &rows, None, params.bias);
-    let targets = Targets::new(rows.len(), &positives);
-    let mut solver = LaneSolver::on(isa(name));
+    let cluster = cluster(n_dense);
+    let targets = Targets::new(N_ROWS, &cluster.positives);
+    solve(bencher, LaneSolver::on(isa(name)), params(), &cluster, &targets);
+}
+
+fn solve(
+    bencher: Bencher,
+    mut solver: LaneSolver,
+    params: CheckedSvmParams,
+    cluster: &Cluster,
+    targets: &Targets,
+) {
+    let compact = Compactor::new(N_SPARSE).compact(&cluster.x, &cluster.rows, None, params.bias);
     bencher
         .counter(ItemsCount::new(LANES))
-        .bench_local(|| solver.solve(&params, &compact, &targets, 1).passes);
+        .bench_local(|| solver.solve(&params, &compact, targets, 1).passes);
 }
 
 #[divan::bench(args = solvers(), sample_count = 20)]
@@ -83,6 +91,46 @@ fn sixteen_labels_together(bencher: Bencher, isa: &str) {
 #[divan::bench(args = solvers(), sample_count = 10)]
 fn sixteen_labels_together_with_dense(bencher: Bencher, isa: &str) {
     solve_together(bencher, isa, N_DENSE);
+}
+
+#[divan::bench(args = Loss::ALL, sample_count = 10)]
+fn losses(bencher: Bencher, loss: Loss) {
+    let cluster = cluster(0);
+    let params = SvmParams::default().loss(loss).check().unwrap();
+    let targets = Targets::new(N_ROWS, &cluster.positives);
+    solve(bencher, LaneSolver::default(), params, &cluster, &targets);
+}
+
+#[divan::bench(args = Loss::ALL, sample_count = 10)]
+fn losses_with_dense(bencher: Bencher, loss: Loss) {
+    let cluster = cluster(N_DENSE);
+    let params = SvmParams::default().loss(loss).check().unwrap();
+    let targets = Targets::new(N_ROWS, &cluster.positives);
+    solve(bencher, LaneSolver::default(), params, &cluster, &targets);
+}
+
+/// Each positive has a cost of its own.
+#[divan::bench(sample_count = 10)]
+fn costs_of_pairs(bencher: Bencher) {
+    let cluster = cluster(0);
+    let costs: Vec<Vec<f32>> = cluster
+        .positives
+        .iter()
+        .map(|list| list.iter().map(|row| 0.5 + (row % 4) as f32 / 3.0).collect())
+        .collect();
+    let targets = Targets::with_costs(N_ROWS, &cluster.positives, &costs);
+    solve(bencher, LaneSolver::default(), params(), &cluster, &targets);
+}
+
+/// Each label sees half of the instances, another half each.
+#[divan::bench(sample_count = 10)]
+fn instances_of_each_label(bencher: Bencher) {
+    let cluster = cluster(0);
+    let sees = |label: u32, row: u32| row.wrapping_mul(2_654_435_761).wrapping_add(label << 28) >> 31 == 0;
+    let seen: Vec<Vec<u32>> =
+        (0..LANES as u32).map(|label| (0..N_ROWS as u32).filter(|&row| sees(label, row)).collect()).collect();
+    let targets = Targets::new(N_ROWS, &cluster.positives).restricted(&seen);
+    solve(bencher, LaneSolver::default(), params(), &cluster, &targets);
 }
 
 #[divan::bench(sample_count = 3)]

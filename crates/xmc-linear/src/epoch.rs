@@ -233,11 +233,12 @@ impl<L: DualLoss> Epoch<'_, L> {
         }
         let (head, entries) = self.rows.row(row);
         let positive = self.positive[row];
+        let cost = self.loss.cost(simd, positive, head.inverse_weight, self.pair_cost::<S, PLAIN>(simd, row));
         let at = Coordinate {
             sign: simd.select(positive, simd.splat(1.0), simd.splat(-1.0)),
-            score: self.score(simd, entries, dense, running.bias),
+            cost,
             dual: simd.load(&self.duals[row]),
-            cost: self.loss.cost(simd, positive, head.inverse_weight, self.pair_cost::<S, PLAIN>(simd, row)),
+            score: self.score(simd, entries, dense, running.bias),
             head,
         };
         let judged = self.loss.judge(simd, &at, &running.shrink);

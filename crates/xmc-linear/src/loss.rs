@@ -11,10 +11,10 @@ pub enum Loss {
     /// `max(0, 1 − z)²`: LIBLINEAR's and PECOS's `L2R_L2LOSS_SVC_DUAL`. Converges fastest.
     #[default]
     SquaredHinge,
-    /// `max(0, 1 − z)`: `L2R_L1LOSS_SVC_DUAL`. Less moved by wrong labels.
+    /// `max(0, 1 − z)`: `L2R_L1LOSS_SVC_DUAL`. Less moved by wrong labels; slow where instances are nearly
+    /// the same.
     Hinge,
-    /// `ln(1 + e⁻ᶻ)`: `L2R_LR_DUAL`. Scores are log-odds; every instance keeps a little weight, so models are denser and
-    /// training takes longer.
+    /// `ln(1 + e⁻ᶻ)`: `L2R_LR_DUAL`. Scores are log-odds; every instance keeps a little weight, so models are denser.
     Logistic,
 }
 
