@@ -34,6 +34,9 @@ pub(crate) struct EvalArgs {
     /// Cut-offs of the ranked lists
     #[arg(long, value_name = "K,K…", value_delimiter = ',', default_values_t = [1, 3, 5, 10], value_parser = at_least_one)]
     pub(crate) at: Vec<usize>,
+    /// Leave labels that no training record had out of the truth (records whose truth becomes empty still count)
+    #[arg(long)]
+    pub(crate) seen_only: bool,
     /// How the data refer to the model's labels
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub(crate) label_by: LabelByArg,

@@ -23,11 +23,14 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
     progress.begin("read test", None, "records");
     let test = read_dataset(&args.test, &options);
     progress.end();
-    let test = test?;
+    let mut test = test?;
     console.note_skipped(&args.test, &test.skipped);
     note_unknown(console, &args.test, &test, model.n_labels());
-    let scores = model.evaluate_with(&test, &args.at, &args.search.over(model.search()), progress)?;
     let unknown_labels = test.n_labels() - model.n_labels();
+    if args.seen_only {
+        test.labels = model.seen_labels(&test.labels)?;
+    }
+    let scores = model.evaluate_with(&test, &args.at, &args.search.over(model.search()), progress)?;
     match args.json {
         true => print(serde_json::to_string(&Report { scores, unknown_labels })?),
         false => print(scores),

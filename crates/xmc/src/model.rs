@@ -298,6 +298,17 @@ impl Model {
         Ok(evaluator.with_propensities(propensities).evaluate(&dataset.labels, &ranked)?)
     }
 
+    /// `labels` (`n × n_labels` or wider) without those that no training instance had: some evaluations leave them out
+    /// of the truth, as no model without the labels' names could find them.
+    ///
+    /// # Errors
+    /// Never for a matrix that is one.
+    pub fn seen_labels(&self, labels: &Csr) -> Result<Csr, XmcError> {
+        let seen = |label: LabelId| self.label_counts().get(label as usize).is_some_and(|&count| count > 0);
+        let rows = labels.rows().map(|row| row.iter().filter(move |(label, _)| seen(*label)));
+        Ok(Csr::from_rows(labels.n_cols(), rows)?)
+    }
+
     /// One thread's way to query the model without allocating.
     pub fn predictor(&self) -> Predictor<'_> {
         Predictor::new(self)
