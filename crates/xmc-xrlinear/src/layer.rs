@@ -105,6 +105,39 @@ impl LayerWeights {
         dispatch(ScoreLayer { weights: self, layer, row, beam, scratch, margins });
     }
 
+    /// The intercept of slot `slot`.
+    pub(crate) fn intercept(&self, slot: usize) -> f32 {
+        self.bias[slot]
+    }
+
+    /// The dense features' weights of slot `slot`.
+    pub(crate) fn dense_weights(&self, slot: usize) -> &[f32] {
+        &self.dense[slot * self.n_dense..(slot + 1) * self.n_dense]
+    }
+
+    /// Adds the part of `feature`, of value `x`, in the margins of `cluster`'s children to `sums`, which has room for
+    /// whole vectors of them. One feature of one cluster: a query as a whole goes through [`Self::score`].
+    pub(crate) fn add_feature(&self, cluster: u32, feature: u32, x: f32, sums: &mut [f32]) {
+        let Some((weights, posting)) = self.posting(cluster, feature) else { return };
+        dispatch(AddPosting { widths: self.widths, weights, posting, x, sums });
+    }
+
+    /// The weights of `feature` in `cluster`: their number and their bytes.
+    fn posting(&self, cluster: u32, feature: u32) -> Option<(usize, &[u8])> {
+        let (start, len) = self.locate(feature);
+        let bytes = self.records.get(start..start.wrapping_add(len)).filter(|bytes| !bytes.is_empty())?;
+        let record = Record::parse(self.widths, bytes)?;
+        let (number, start) = if record.n > SHORT {
+            let number = record.find(cluster)?;
+            (number, record.start(number))
+        } else {
+            let number = (0..record.n).find(|&number| record.cluster(number) == cluster)?;
+            (number, (0..number).map(|before| self.widths.posting_len(record.n_weights(before))).sum())
+        };
+        let weights = record.n_weights(number);
+        Some((weights, record.postings.get(start..start + self.widths.posting_len(weights))?))
+    }
+
     /// Where the record of `feature` lies: start and length, length 0 when it has none.
     #[inline(always)]
     fn locate(&self, feature: u32) -> (usize, usize) {
@@ -119,6 +152,24 @@ impl LayerWeights {
         let start = (packed & START) as usize;
         // Wrapping: numbers of a damaged directory may be too large, and then point nowhere.
         (start.wrapping_add(before << shift), usize::from(lengths[at]) << shift)
+    }
+}
+
+/// One feature in one cluster.
+struct AddPosting<'a> {
+    widths: Widths,
+    weights: usize,
+    posting: &'a [u8],
+    x: f32,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for AddPosting<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        accumulate(simd, self.widths, self.weights, self.posting, self.x, self.sums);
     }
 }
 

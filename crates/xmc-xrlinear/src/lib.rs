@@ -11,6 +11,7 @@
 mod assemble;
 mod chunk;
 mod error;
+mod explain;
 mod jobs;
 mod layer;
 mod model;
@@ -24,6 +25,7 @@ mod rows;
 mod train;
 
 pub use error::XrLinearError;
+pub use explain::{MarginParts, SearchTrace, TraceStep};
 pub use layer::LayerWeights;
 pub use model::{Scratch, XrLinear};
 pub use negatives::Negatives;

@@ -6,6 +6,7 @@ mod damage;
 mod dense;
 mod errors;
 mod exhaustive;
+mod explain;
 mod options;
 mod problem;
 mod storage;
