@@ -39,6 +39,7 @@
 //! `xmc-metrics`, `xmc-store`) and its types are re-exported here.
 
 mod error;
+mod explain;
 mod labels;
 mod meta;
 mod model;
@@ -50,6 +51,10 @@ mod trainer;
 mod training_set;
 
 pub use error::XmcError;
+pub use explain::{
+    Contribution, Contributions, ExplainOptions, ExplainedLabel, ExplainedPath, Explainer, Explanation,
+    PathNode, PathStep,
+};
 pub use meta::{DataSource, Meta};
 pub use model::{Model, Prediction};
 pub use params::TrainParams;
