@@ -1,6 +1,7 @@
 //! What can be typed. Nothing here opens a file or does any work: `cli` resolves it.
 
 mod eval;
+mod explain;
 mod inspect;
 mod params;
 mod predict;
@@ -11,6 +12,7 @@ mod train;
 mod vectorizer;
 
 pub(crate) use eval::EvalArgs;
+pub(crate) use explain::ExplainArgs;
 pub(crate) use inspect::InspectArgs;
 pub(crate) use params::ParamArgs;
 pub(crate) use predict::{OutputFormat, PredictArgs};
@@ -28,6 +30,7 @@ Examples:
   xmc predict --model subjects new-titles.txt         label the lines of a file, as JSON Lines
   tail -f log | xmc predict --model subjects -        label lines as they come
   xmc eval --model subjects --test held-out.tsv       P@k, R@k, nDCG@k … in percent
+  xmc explain --model subjects 'Growing roses'        why a text gets its labels
   xmc inspect --model subjects                        what the model is and was made from
 
 Exit codes:
@@ -56,6 +59,8 @@ pub(crate) enum Verb {
     Predict(PredictArgs),
     /// Score a model on labelled data
     Eval(EvalArgs),
+    /// Show why labels are predicted
+    Explain(ExplainArgs),
     /// Show what a model is, check it, print its label tree
     Inspect(InspectArgs),
     /// Make data with known truth, for experiments

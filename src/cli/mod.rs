@@ -1,6 +1,7 @@
 //! The commands: what was typed is resolved, then the work is done.
 
 mod eval;
+mod explain;
 mod inspect;
 mod predict;
 mod synth;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Verb::Train(verb) => train::run(&verb, &console(verb.json)?),
         Verb::Predict(verb) => predict::run(&verb, &console(verb.json)?),
         Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),
+        Verb::Explain(verb) => explain::run(&verb, &console(verb.json)?),
         Verb::Inspect(verb) => inspect::run(&verb, &console(verb.json)?),
         Verb::Synth(verb) => synth::run(&verb, &console(verb.json())?),
     }
