@@ -1,7 +1,7 @@
 //! The trained weights of one cluster's children, encoded as postings and sorted by feature.
 
 use crate::WeightType;
-use crate::record::{Widths, put_uint, to_bf16, uint};
+use crate::record::{Widths, put_columns, put_uint, to_bf16, uint};
 use xmc_linear::{GroupWeights, LANES};
 
 /// One cluster's weights: for each feature a posting (see [`crate::record`]).
@@ -105,13 +105,7 @@ impl Unsorted {
         self.postings.push(Posting { feature, weights: weights as u32, start });
         self.bytes.resize(start + widths.posting_len(weights), 0);
         let (columns, values) = self.bytes[start..].split_at_mut(widths.columns_len(weights));
-        for (at, &col) in self.cols.iter().enumerate() {
-            if widths.lists_columns(weights) {
-                put_uint(col, widths.col, &mut columns[at * widths.col..]);
-            } else {
-                columns[col as usize / 8] |= 1 << (col % 8);
-            }
-        }
+        put_columns(widths, &self.cols, columns);
         for (out, &value) in values.chunks_exact_mut(widths.value.width()).zip(&self.values) {
             put_value(widths.value, value, out);
         }

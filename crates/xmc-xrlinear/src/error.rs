@@ -52,6 +52,12 @@ pub enum XrLinearError {
     /// User-supplied negatives are wanted, but there are none.
     #[error("negatives 'usn' need a matrix of hard negatives (instances × labels), and none was given")]
     NoUserNegatives,
+    /// A tree without clusters, where clusters are needed.
+    #[error(
+        "the tree has no clusters above its labels: label disentanglement needs some to move labels between (fewer labels \
+         to a leaf make a deeper tree)"
+    )]
+    NoClusters,
     /// A stored model whose parts contradict each other.
     #[error("the stored weights of layer {layer} are inconsistent: {what}; train the model again")]
     Inconsistent {

@@ -6,9 +6,10 @@
 
 use crate::XrLinearError;
 use crate::record::{Record, SHORT, Widths, accumulate};
+use std::ops::Range;
 use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch, prefetch};
 use xmc_sparse::{Row, Scored};
-use xmc_store::{Buffer, Container};
+use xmc_store::{Buffer, Container, ModelWriter};
 use xmc_tree::TreeLayer;
 
 /// Features of a block of the directory.
@@ -91,6 +92,51 @@ impl LayerWeights {
             + 2 * self.lengths.len()
             + self.records.len()
             + 4 * (self.bias.len() + self.dense.len())
+    }
+
+    /// Writes the layer as it is, as sections `<prefix>/…`.
+    pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
+        writer.put_array(&format!("{prefix}/blocks"), &self.blocks)?;
+        writer.put_array(&format!("{prefix}/lengths"), &self.lengths)?;
+        writer.put_array(&format!("{prefix}/records"), &self.records)?;
+        writer.put_array(&format!("{prefix}/bias"), &self.bias)?;
+        Ok(writer.put_array(&format!("{prefix}/dense"), &self.dense)?)
+    }
+
+    /// Form of the records.
+    pub(crate) fn widths(&self) -> Widths {
+        self.widths
+    }
+
+    /// Number of sparse features.
+    pub(crate) fn n_sparse(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Intercepts of `slots`.
+    pub(crate) fn bias(&self, slots: Range<usize>) -> &[f32] {
+        &self.bias[slots]
+    }
+
+    /// Dense weights of `slots`.
+    pub(crate) fn dense(&self, slots: Range<usize>) -> &[f32] {
+        &self.dense[slots.start * self.n_dense..slots.end * self.n_dense]
+    }
+
+    /// The record of `feature`; `None` when it is damaged.
+    pub(crate) fn record(&self, feature: u32) -> Option<Record<'_>> {
+        let (start, len) = self.locate(feature);
+        match len {
+            0 => Some(Record::empty(self.widths)),
+            _ => Record::parse(self.widths, self.records.get(start..start.checked_add(len)?)?),
+        }
+    }
+
+    /// Stored weights, without intercepts and dense ones; counts them.
+    pub fn n_weights(&self) -> u64 {
+        let of_record = |record: Record<'_>| (0..record.n).map(|at| record.n_weights(at) as u64).sum::<u64>();
+        let records = (0..self.n_sparse() as u32).filter_map(|feature| self.record(feature));
+        records.map(of_record).sum()
     }
 
     /// Appends the margins of all children of `beam`'s clusters for one instance.

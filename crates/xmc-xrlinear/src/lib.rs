@@ -19,10 +19,12 @@ mod negatives;
 mod params;
 mod record;
 mod relevance;
+mod reuse;
 #[cfg(test)]
 mod roundtrip;
 mod rows;
 mod train;
+mod upper;
 
 pub use error::XrLinearError;
 pub use explain::{MarginParts, SearchTrace, TraceStep};
@@ -31,4 +33,6 @@ pub use model::{Scratch, XrLinear};
 pub use negatives::Negatives;
 pub use params::{CheckedXrLinearParams, MatcherBeam, WeightType, XrLinearParams};
 pub use relevance::{RelevanceMode, RelevanceNorm, RelevanceParams};
+pub use reuse::LeavesReport;
 pub use train::{Instances, TrainReport};
+pub use upper::UpperLayers;

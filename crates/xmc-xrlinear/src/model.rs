@@ -4,6 +4,7 @@ use crate::layer::LayerScratch;
 use crate::record::Widths;
 use crate::{LayerWeights, WeightType, XrLinearError};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_sparse::{Features, Progress, RankedLists, Row, Scored};
 use xmc_store::{Container, ModelWriter};
 use xmc_tree::{LabelTree, LayerScorer, Matcher, Search, SearchScratch, TreeLayer};
@@ -49,6 +50,23 @@ impl ModelInfo {
         let n_features = (self.n_sparse as usize, self.n_dense as usize);
         let prefix = format!("{prefix}/layer{number}");
         LayerWeights::open(container, &prefix, number, layer, self.widths(layer), n_features)
+    }
+
+    /// What `of` was trained with, for a tree with the same upper layers.
+    pub(crate) fn like(of: &XrLinear, tree: &LabelTree) -> Self {
+        let (n_sparse, n_dense) = of.n_features;
+        Self {
+            n_sparse: n_sparse as u64,
+            n_dense: n_dense as u64,
+            depth: tree.depth() as u64,
+            n_labels: tree.n_labels() as u64,
+            weights: of.layers[0].widths().value,
+        }
+    }
+
+    /// Numbers of sparse and of dense features.
+    pub(crate) fn n_features(&self) -> (usize, usize) {
+        (self.n_sparse as usize, self.n_dense as usize)
     }
 
     /// Writes this record and the tree.
@@ -146,23 +164,34 @@ impl LayerScorer for Query<'_> {
     }
 }
 
-/// The clusters to which `layers`, the first ones of a model of `tree`, send every instance.
-pub(crate) fn match_clusters(
+/// Where instances were sent.
+pub(crate) struct Sent {
+    /// The clusters of each instance, best first.
+    pub(crate) lists: RankedLists,
+    /// Inner products that this took.
+    pub(crate) n_inner_products: u64,
+}
+
+/// The clusters to which `layers`, the first ones of a model of `tree`, send instances `row(0..n_rows)`.
+pub(crate) fn match_clusters<'x>(
     tree: &LabelTree,
     layers: &[LayerWeights],
-    x: &Features,
+    (n_rows, row): (usize, impl Fn(usize) -> Row<'x> + Sync),
     search: Search<'_>,
     progress: &dyn Progress,
-) -> RankedLists {
+) -> Sent {
     let beam = *search.params.beam_size.of(layers.len() - 1, tree.depth() - 1);
-    progress.begin("match", Some(x.n_samples() as u64), "instances");
-    let lists = rank_rows(x.n_samples(), beam, progress, |row, scratch: &mut Scratch, out| {
+    let n_inner_products = AtomicU64::new(0);
+    progress.begin("match", Some(n_rows as u64), "instances");
+    let lists = rank_rows(n_rows, beam, progress, |number, scratch: &mut Scratch, out| {
         let Scratch { search: beam, layer } = scratch;
-        let mut query = Query { tree, layers, row: x.row(row), scratch: layer };
+        let before = beam.n_inner_products();
+        let mut query = Query { tree, layers, row: row(number), scratch: layer };
         beam_search_clusters(tree, layers.len(), search, &mut query, beam, out);
+        n_inner_products.fetch_add(beam.n_inner_products() - before, Ordering::Relaxed);
     });
     progress.end();
-    lists
+    Sent { lists, n_inner_products: n_inner_products.into_inner() }
 }
 
 impl Matcher for XrLinear {

@@ -179,6 +179,11 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// No postings.
+    pub(crate) fn empty(widths: Widths) -> Self {
+        Self { widths, n: 0, wide: false, clusters: &[], codes: &[], starts: &[], postings: &[] }
+    }
+
     /// `None` when the bytes are too few.
     #[inline(always)]
     pub(crate) fn parse(widths: Widths, bytes: &'a [u8]) -> Option<Self> {
@@ -217,6 +222,28 @@ impl<'a> Record<'a> {
         if self.widths.lists_clusters(self.n) { self.search(cluster) } else { self.count_bits(cluster) }
     }
 
+    /// Gives `take` the cluster, the number of weights and the bytes of every posting; `None` when they end early.
+    pub(crate) fn for_each(&self, mut take: impl FnMut(u32, usize, &'a [u8])) -> Option<()> {
+        let mut named = (0..8 * self.clusters.len() as u32).filter(|at| self.has_bit(*at));
+        let mut rest = self.postings;
+        for number in 0..self.n {
+            let cluster = match self.widths.lists_clusters(self.n) {
+                true => self.cluster(number),
+                false => named.next()?,
+            };
+            let weights = self.n_weights(number);
+            let (posting, others) = rest.split_at_checked(self.widths.posting_len(weights))?;
+            take(cluster, weights, posting);
+            rest = others;
+        }
+        Some(())
+    }
+
+    /// Bit `at` of the clusters, in a record that does not list them.
+    fn has_bit(&self, at: u32) -> bool {
+        self.clusters[at as usize / 8] >> (at % 8) & 1 == 1
+    }
+
     #[inline(always)]
     fn search(&self, cluster: u32) -> Option<usize> {
         let (mut low, mut high) = (0, self.n);
@@ -241,6 +268,29 @@ impl<'a> Record<'a> {
         }
         let before: u32 = words[..word].iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum();
         Some((before + (last & ((1 << bit) - 1)).count_ones()) as usize)
+    }
+}
+
+/// Writes the columns of a posting, which increase, to its first bytes: all 0 before.
+pub(crate) fn put_columns(widths: Widths, columns: &[u32], out: &mut [u8]) {
+    for (at, &column) in columns.iter().enumerate() {
+        if widths.lists_columns(columns.len()) {
+            put_uint(column, widths.col, &mut out[at * widths.col..]);
+        } else {
+            out[column as usize / 8] |= 1 << (column % 8);
+        }
+    }
+}
+
+/// The columns of a posting of `weights` weights.
+pub(crate) fn take_columns(widths: Widths, weights: usize, posting: &[u8], columns: &mut Vec<u32>) {
+    columns.clear();
+    if widths.lists_columns(weights) {
+        columns.extend((0..weights).map(|at| uint(posting, widths.col, at)));
+    } else {
+        let bits = &posting[..widths.columns_len(weights)];
+        let has = |column: &u32| bits[*column as usize / 8] >> (column % 8) & 1 == 1;
+        columns.extend((0..8 * bits.len() as u32).filter(has));
     }
 }
 

@@ -79,7 +79,7 @@ impl<'a> Instances<'a> {
         self
     }
 
-    fn check(&self, tree: &LabelTree) -> Result<(), XrLinearError> {
+    pub(crate) fn check(&self, tree: &LabelTree) -> Result<(), XrLinearError> {
         let same = |what, expected, found| match expected == found {
             true => Ok(()),
             false => Err(XrLinearError::Shape { what, expected, found }),
@@ -125,31 +125,57 @@ impl CheckedXrLinearParams {
         instances.check(tree)?;
         let info = ModelInfo::new(instances.x, tree, self.weights);
         info.write(tree, writer, prefix)?;
-        let output = Output { info, writer, prefix, finished: Vec::new(), report: TrainReport::default() };
-        Training::new(self, instances, tree, &output.info)?.run(output, progress)
+        let mut output = Output::new(info, writer, prefix);
+        self.fit_layers(tree.depth(), instances, tree, &mut output, progress)?;
+        Ok(output.report)
     }
 
-    /// The layers in groups that can be trained together: one with matcher-aware negatives begins a group.
-    fn stages(&self, depth: usize) -> Vec<Range<usize>> {
+    /// Trains the layers before `end`.
+    pub(crate) fn fit_layers(
+        &self,
+        end: usize,
+        instances: Instances<'_>,
+        tree: &LabelTree,
+        output: &mut Output<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), XrLinearError> {
+        let mut training = Training::new(self, instances, tree, &output.info)?;
+        for layers in self.stages(tree.depth(), end) {
+            if layers.start > 0 {
+                training.send(output.open(tree, layers.start)?, progress);
+            }
+            let chunks = training.solve(&training.jobs(layers.clone()), &mut output.report, progress);
+            output.write(tree, layers, chunks, progress)?;
+        }
+        Ok(())
+    }
+
+    /// The layers before `end` in groups that can be trained together: one with matcher-aware negatives begins a
+    /// group.
+    fn stages(&self, depth: usize, end: usize) -> Vec<Range<usize>> {
         let waits = |&layer: &usize| self.negatives.of(layer, depth).matcher;
-        let mut starts: Vec<usize> = std::iter::once(0).chain((1..depth).filter(waits)).collect();
-        starts.push(depth);
+        let mut starts: Vec<usize> = std::iter::once(0).chain((1..end).filter(waits)).collect();
+        starts.push(end);
         starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
     }
 }
 
 /// Where finished layers go.
-struct Output<'a> {
+pub(crate) struct Output<'a> {
     info: ModelInfo,
     writer: &'a ModelWriter,
     prefix: &'a str,
     /// The layers so far, where layers below them want to ask them.
     finished: Vec<LayerWeights>,
-    report: TrainReport,
+    pub(crate) report: TrainReport,
 }
 
-impl Output<'_> {
-    fn write(
+impl<'a> Output<'a> {
+    pub(crate) fn new(info: ModelInfo, writer: &'a ModelWriter, prefix: &'a str) -> Self {
+        Self { info, writer, prefix, finished: Vec::new(), report: TrainReport::default() }
+    }
+
+    pub(crate) fn write(
         &mut self,
         tree: &LabelTree,
         layers: Range<usize>,
@@ -169,7 +195,7 @@ impl Output<'_> {
     }
 
     /// Opens the layers before `end`, as they have been written.
-    fn open(&mut self, tree: &LabelTree, end: usize) -> Result<&[LayerWeights], XrLinearError> {
+    pub(crate) fn open(&mut self, tree: &LabelTree, end: usize) -> Result<&[LayerWeights], XrLinearError> {
         let container = self.writer.preview(&())?;
         for number in self.finished.len()..end {
             let layer = &tree.layers()[number];
@@ -183,7 +209,7 @@ impl Output<'_> {
 const KEEP_SOLVER: usize = 1 << 16;
 
 /// Everything that the jobs share.
-struct Training<'a> {
+pub(crate) struct Training<'a> {
     params: &'a CheckedXrLinearParams,
     instances: Instances<'a>,
     tree: &'a LabelTree,
@@ -205,7 +231,7 @@ struct Worker {
 }
 
 impl<'a> Training<'a> {
-    fn new(
+    pub(crate) fn new(
         params: &'a CheckedXrLinearParams,
         instances: Instances<'a>,
         tree: &'a LabelTree,
@@ -230,29 +256,20 @@ impl<'a> Training<'a> {
         Ok(Self { params, instances, tree, nodes, sent, widths, idle: Mutex::default() })
     }
 
-    fn run(mut self, mut output: Output<'_>, progress: &dyn Progress) -> Result<TrainReport, XrLinearError> {
-        let depth = self.tree.depth();
-        for layers in self.params.stages(depth) {
-            if layers.start > 0 {
-                let search = Search::new(&self.params.matcher);
-                let above = output.open(self.tree, layers.start)?;
-                let lists = match_clusters(self.tree, above, self.instances.x, search, progress);
-                let n_clusters = self.tree.layers()[layers.start].n_parents();
-                self.sent[layers.start].push(NodeRows::of_lists(&lists, n_clusters));
-            }
-            progress.begin("weights", Some(self.total_work(layers.clone())), "instances");
-            let chunks = self.solve_all(layers.clone(), &mut output.report, progress);
-            progress.end();
-            output.write(self.tree, layers, chunks, progress)?;
-        }
-        Ok(output.report)
+    /// Asks the layers `above` a layer with matcher-aware negatives where they send the instances.
+    pub(crate) fn send(&mut self, above: &[LayerWeights], progress: &dyn Progress) {
+        let x = self.instances.x;
+        let (search, rows) = (Search::new(&self.params.matcher), (x.n_samples(), |row| x.row(row)));
+        let lists = match_clusters(self.tree, above, rows, search, progress).lists;
+        let n_clusters = self.tree.layers()[above.len()].n_parents();
+        self.sent[above.len()].push(NodeRows::of_lists(&lists, n_clusters));
     }
 
-    /// Instances of every cluster of `layers`, counted once for each group of labels.
-    fn total_work(&self, layers: Range<usize>) -> u64 {
-        let jobs =
-            layers.flat_map(|layer| (0..self.tree.layers()[layer].n_parents()).map(move |at| (layer, at)));
-        jobs.map(|(layer, parent)| self.work(layer, parent)).sum()
+    /// All clusters of `layers`: layer and cluster, layer after layer.
+    fn jobs(&self, layers: Range<usize>) -> Vec<(usize, usize)> {
+        let of_layer =
+            |number: usize| (0..self.tree.layers()[number].n_parents()).map(move |at| (number, at));
+        layers.flat_map(of_layer).collect()
     }
 
     /// About the work of a cluster: instances that are sent to it and have a label there count twice.
@@ -264,18 +281,16 @@ impl<'a> Training<'a> {
         (rows + sent) as u64 * layer.slots(parent).len().div_ceil(LANES) as u64
     }
 
-    /// The chunks of all clusters of `layers`, layer after layer.
-    fn solve_all(
+    /// The chunks of clusters.
+    pub(crate) fn solve(
         &self,
-        layers: Range<usize>,
+        jobs: &[(usize, usize)],
         report: &mut TrainReport,
         progress: &dyn Progress,
     ) -> Vec<Chunk> {
-        let jobs: Vec<(usize, usize)> = layers
-            .flat_map(|number| {
-                (0..self.tree.layers()[number].n_parents()).map(move |parent| (number, parent))
-            })
-            .collect();
+        // Instances of every cluster, counted once for each group of labels.
+        let work = jobs.iter().map(|&(layer, parent)| self.work(layer, parent)).sum();
+        progress.begin("weights", Some(work), "instances");
         let x = self.instances.x;
         let worker = || Worker { compactor: Compactor::new(x.n_sparse()), local: vec![0; x.n_samples()] };
         let solved = run_in_order(jobs.len(), worker, |worker, job| {
@@ -293,6 +308,7 @@ impl<'a> Training<'a> {
             }
             chunks.push(chunk);
         }
+        progress.end();
         chunks
     }
 

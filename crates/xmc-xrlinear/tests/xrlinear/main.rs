@@ -9,4 +9,5 @@ mod exhaustive;
 mod explain;
 mod options;
 mod problem;
+mod reuse;
 mod storage;
