@@ -64,7 +64,8 @@ impl<'m> FeatureNames<'m> {
             up: all[..n_up].iter().map(named).collect(),
             down: down.iter().rev().map(named).collect(),
             n_others: others.len(),
-            others: others.iter().map(|&(_, part)| part).sum(),
+            // Not `sum`, which makes -0 of nothing.
+            others: others.iter().fold(0.0, |sum, &(_, part)| sum + part),
         }
     }
 }
