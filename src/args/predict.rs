@@ -10,6 +10,8 @@ Examples:
   echo 'Growing roses' | xmc predict --model subjects --top-k 3 -
   xmc predict --model subjects new.jsonl --output labels.tsv
   xmc predict --model m X.npz --output scores.npz             matrices in and out, for SciPy
+  xmc predict --model m titles.txt --only shop.txt            only labels that the shop has
+  xmc predict --model m titles.txt --score candidates.tsv     the scores of given labels
 
 Output:
   jsonl  {\"id\": \"7\", \"labels\": [{\"label\": \"roses\", \"key\": \"p123\", \"score\": 0.93}, …]}
@@ -50,10 +52,33 @@ pub(crate) struct PredictArgs {
     /// Labels for each record [default: the model's]
     #[arg(long, short = 'k', value_name = "N", value_parser = at_least_one, help_heading = "Search")]
     pub(crate) top_k: Option<usize>,
+    /// Return only the labels in this file, a key a line
+    #[arg(long, value_name = "FILE", help_heading = "Search", conflicts_with = "not")]
+    pub(crate) only: Option<PathBuf>,
+    /// Do not return the labels in this file, a key a line
+    #[arg(long, value_name = "FILE", help_heading = "Search")]
+    pub(crate) not: Option<PathBuf>,
+    /// Score given labels: line i of this file has the keys for record i, separated by tabs; each gets its score,
+    /// however unlikely it is
+    #[arg(long, value_name = "FILE", help_heading = "Search", conflicts_with_all = ["only", "not", "top_k", "beam"])]
+    pub(crate) score: Option<PathBuf>,
+    /// Return only labels below a cluster of the tree, as `xmc inspect --tree` numbers them: LAYER:CLUSTER, layer 0 is
+    /// the root's children
+    #[arg(long, value_name = "LAYER:CLUSTER", help_heading = "Search", value_parser = cluster, conflicts_with_all = ["only", "not", "score"])]
+    pub(crate) below: Option<(usize, u32)>,
+    /// Favour rare labels: multiply scores by one over the label's propensity
+    #[arg(long, help_heading = "Search", conflicts_with = "score")]
+    pub(crate) tail_weights: bool,
     #[command(flatten)]
     pub(crate) search: SearchArgs,
     #[command(flatten)]
     pub(crate) reading: ReadArgs,
+}
+
+fn cluster(text: &str) -> Result<(usize, u32), String> {
+    let parts =
+        text.split_once(':').and_then(|(layer, cluster)| Some((layer.parse().ok()?, cluster.parse().ok()?)));
+    parts.ok_or_else(|| "expected LAYER:CLUSTER, two numbers".to_owned())
 }
 
 /// Form of predictions.

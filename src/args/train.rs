@@ -1,8 +1,10 @@
 //! `xmc train`.
 
+use super::vectorizer::named;
 use super::{LabelArgs, ParamArgs, ReadArgs};
 use clap::Args;
 use std::path::PathBuf;
+use xmc_tree::TaxonomyFormat;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -10,6 +12,7 @@ Examples:
   xmc train --train train.tsv --valid valid.tsv --labels labels.tsv --model subjects --json
   xmc train --train items.csv --text-column title,brand --label-column tags --model items
   xmc train --train titles.tsv --model m --vectorizer words:1-2 --vectorizer char_wb:3-5,min-df=5
+  xmc train --train items.tsv --labels labels.tsv --taxonomy categories.tsv --model items
   xmc train --train X.npz --train-labels Y.npz --tree C0.npz,C1.npz --weights f32 --model m
 
 Hyper-parameters come from the command line, then from --params, then from the defaults. A file
@@ -48,6 +51,13 @@ pub(crate) struct TrainArgs {
     /// A label tree to use, from the root down: PECOS's cluster matrices (.npz)
     #[arg(long, value_name = "FILE,FILE…", value_delimiter = ',')]
     pub(crate) tree: Vec<PathBuf>,
+    /// A taxonomy of the labels to use as the label tree
+    #[arg(long, value_name = "FILE", conflicts_with = "tree")]
+    pub(crate) taxonomy: Option<PathBuf>,
+    /// Form of the taxonomy: paths ('label<TAB>path/of/categories'), nested (JSON with "name" and "children"), parents
+    /// ('child<TAB>parent'), parents-json [default: nested for .json, else paths]
+    #[arg(long, value_name = "NAME", value_parser = named::<TaxonomyFormat>, requires = "taxonomy")]
+    pub(crate) taxonomy_format: Option<TaxonomyFormat>,
     /// What each label is worth to each record, records x labels (.npz); see --relevance-mode
     #[arg(long, value_name = "FILE")]
     pub(crate) relevance: Option<PathBuf>,

@@ -7,9 +7,15 @@ use crate::failure::usage;
 use crate::output::{Batch, Destination, Jsonl, Npz, Sink, Tsv};
 use anyhow::{Context, Result};
 use serde::Serialize;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
-use xmc::{Dataset, Model, NoProgress, Purpose, RankedLists, ReadOptions, RecordReader, SearchParams};
+use xmc::{
+    Csr, Dataset, LabelId, LabelMap, Model, NoProgress, Purpose, RankedLists, ReadOptions, RecordReader,
+};
+use xmc::{Scope, SearchParams};
 
 /// Most records at a time: enough to keep all threads busy, few enough to bound memory.
 const BATCH: usize = 8192;
@@ -34,6 +40,8 @@ struct Job {
     input: PathBuf,
     options: ReadOptions,
     search: SearchParams,
+    scope: Scope,
+    score: Option<PathBuf>,
     output: Option<PathBuf>,
     format: OutputFormat,
 }
@@ -53,7 +61,8 @@ impl Job {
         let search = args.search.over(model.search());
         let top_k = args.top_k.unwrap_or(search.top_k);
         let search = search.top_k(top_k);
-        Ok(Self { model, input, options, search, output, format })
+        let scope = scope(args, &model)?;
+        Ok(Self { model, input, options, search, scope, score: args.score.clone(), output, format })
     }
 
     fn run(&self, console: &Console) -> Result<Stats> {
@@ -63,12 +72,13 @@ impl Job {
             Some(path) => format!("writing {}", path.display()),
             None => "writing to standard output".to_owned(),
         };
+        let mut given = self.score.as_deref().map(|path| GivenLabels::open(path, &self.model)).transpose()?;
         let mut sink = self.sink().with_context(writing)?;
         let mut stats = Stats::default();
         let progress = console.progress();
         progress.begin("predict", None, "records");
         while let Some(batch) = reader.next_batch(BATCH)? {
-            let lists = self.rank(&batch, &mut stats)?;
+            let lists = self.rank(&batch, given.as_mut(), &mut stats)?;
             let (first_record, ids) = (stats.queries, batch.ids.as_ref());
             stats.queries += lists.n_rows() as u64;
             sink.write(&Batch { first_record, ids, lists: &lists, model: &self.model })
@@ -92,14 +102,88 @@ impl Job {
         })
     }
 
-    fn rank(&self, batch: &Dataset, stats: &mut Stats) -> Result<RankedLists> {
+    fn rank(
+        &self,
+        batch: &Dataset,
+        given: Option<&mut GivenLabels<'_>>,
+        stats: &mut Stats,
+    ) -> Result<RankedLists> {
         let start = Instant::now();
         let features = self.model.features(batch, &NoProgress)?;
         let between = Instant::now();
-        let lists = self.model.rank_features(&features, &self.search, &NoProgress)?;
+        let lists = match given {
+            Some(given) => {
+                let labels = given.next(features.n_samples())?;
+                self.model.rank_given(&features, &labels, &self.search)?
+            }
+            None => self.model.rank_features_in(&features, &self.search, &self.scope, &NoProgress)?,
+        };
         stats.features_seconds += (between - start).as_secs_f64();
         stats.search_seconds += between.elapsed().as_secs_f64();
         Ok(lists)
+    }
+}
+
+/// The labels that may be returned, and what they are worth.
+fn scope(args: &PredictArgs, model: &Model) -> Result<Scope> {
+    let scope = match (&args.only, &args.not, args.below) {
+        (Some(path), ..) => Scope::only(model, read_keys(path, model)?)?,
+        (_, Some(path), _) => Scope::without(model, read_keys(path, model)?)?,
+        (_, _, Some((layer, cluster))) => Scope::below(model, layer, cluster)?,
+        _ => Scope::all(),
+    };
+    if !args.tail_weights {
+        return Ok(scope);
+    }
+    Ok(scope.weighted(model, &model.tail_weights()?)?)
+}
+
+/// Labels by their keys, one a line.
+fn read_keys(path: &Path, model: &Model) -> Result<Vec<LabelId>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let labels = model.label_map();
+    let lines = text.lines().enumerate().filter(|(_, key)| !key.is_empty());
+    lines.map(|(number, key)| label_of(&labels, path, number, key)).collect()
+}
+
+fn label_of(labels: &LabelMap, path: &Path, line: usize, key: &str) -> Result<LabelId> {
+    let path = path.display();
+    labels.get(key).ok_or_else(|| usage(format!("{path}, line {}: the model has no label '{key}'", line + 1)))
+}
+
+/// Labels to score, a line for each record.
+struct GivenLabels<'a> {
+    path: &'a Path,
+    lines: Lines<BufReader<File>>,
+    labels: Arc<LabelMap>,
+    line: usize,
+}
+
+impl<'a> GivenLabels<'a> {
+    fn open(path: &'a Path, model: &Model) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self { path, lines: BufReader::new(file).lines(), labels: model.label_map(), line: 0 })
+    }
+
+    /// The labels of the next `n` records.
+    fn next(&mut self, n: usize) -> Result<Csr> {
+        let mut rows = Vec::with_capacity(n);
+        for _ in 0..n {
+            let path = self.path.display();
+            let Some(line) = self.lines.next() else {
+                return Err(usage(format!(
+                    "{path}: expected a line for each record, found only {}",
+                    self.line
+                )));
+            };
+            let line = line.with_context(|| format!("reading {path}"))?;
+            let keys = line.split('\t').filter(|key| !key.is_empty());
+            let labels: Result<Vec<_>> =
+                keys.map(|key| label_of(&self.labels, self.path, self.line, key)).collect();
+            rows.push(labels?.into_iter().map(|label| (label, 1.0)));
+            self.line += 1;
+        }
+        Ok(Csr::from_rows(self.labels.len(), rows)?)
     }
 }
 

@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xmc::{
-    Csr, DataSource, Dataset, LabelBy, LabelSource, LabelTree, Model, ReadOptions, Scores, TrainParams,
+    Csr, DataSource, Dataset, LabelBy, LabelMap, LabelSource, LabelTree, Model, ReadOptions, Scores,
+    TrainParams,
 };
 use xmc::{Trainer, UnknownLabels, read_dataset};
 use xmc_data::{Columns, read_npz};
+use xmc_tree::TaxonomyFormat;
 
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<()> {
@@ -78,12 +80,42 @@ impl Input {
     }
 }
 
+/// A file of categories.
+struct Taxonomy {
+    path: PathBuf,
+    format: TaxonomyFormat,
+}
+
+impl Taxonomy {
+    fn resolve(path: &Path, format: Option<TaxonomyFormat>) -> Self {
+        let by_name = match path.extension().is_some_and(|ending| ending == "json") {
+            true => TaxonomyFormat::Nested,
+            false => TaxonomyFormat::Paths,
+        };
+        Self { path: path.to_path_buf(), format: format.unwrap_or(by_name) }
+    }
+
+    fn read(&self, labels: &LabelMap) -> Result<LabelTree> {
+        let path = self.path.display();
+        let text = std::fs::read_to_string(&self.path).with_context(|| format!("cannot read {path}"))?;
+        let tree = LabelTree::from_taxonomy(
+            &text,
+            self.format,
+            labels.len(),
+            |key| labels.get(key),
+            |label| labels.key(label),
+        );
+        tree.with_context(|| path.to_string())
+    }
+}
+
 /// All that a training needs.
 struct Job {
     params: TrainParams,
     train: Input,
     valid: Option<Input>,
     tree: Vec<PathBuf>,
+    taxonomy: Option<Taxonomy>,
     relevance: Option<PathBuf>,
     hard_negatives: Option<PathBuf>,
     model: PathBuf,
@@ -122,6 +154,7 @@ impl Job {
             train,
             valid,
             tree: args.tree.clone(),
+            taxonomy: args.taxonomy.as_ref().map(|path| Taxonomy::resolve(path, args.taxonomy_format)),
             relevance: args.relevance.clone(),
             hard_negatives: args.hard_negatives.clone(),
             model,
@@ -131,8 +164,12 @@ impl Job {
 
     fn run(mut self, console: &Console) -> Result<Report> {
         let start = Instant::now();
-        let tree = self.read_tree()?;
+        let chain = self.read_tree()?;
         let train = self.train.read(console)?;
+        let tree = match &self.taxonomy {
+            Some(taxonomy) => Some(taxonomy.read(&train.label_map)?),
+            None => chain,
+        };
         let valid = self.read_valid(&train, console)?;
         let sources = self.sources()?;
         let read = start.elapsed().as_secs_f64();
@@ -185,6 +222,7 @@ impl Job {
         let matrices = [("relevance", &self.relevance), ("hard-negatives", &self.hard_negatives)];
         let given = matrices.into_iter().filter_map(|(role, path)| Some((role.to_owned(), path.as_deref()?)));
         files.extend(given);
+        files.extend(self.taxonomy.as_ref().map(|taxonomy| ("taxonomy".to_owned(), taxonomy.path.as_path())));
         files.extend(self.tree.iter().enumerate().map(|(at, path)| (format!("tree-{at}"), path.as_path())));
         let sources = files.into_iter().map(|(role, path)| provenance::source(&role, path));
         sources.filter_map(Result::transpose).collect()

@@ -174,7 +174,7 @@ fn misused(args: &[&str], expected: &str) {
 fn wrong_usage_has_an_exit_code_of_its_own() {
     misused(&["train"], "--train <FILE>");
     misused(&["predict", "--model", "model"], "<FILE>");
-    misused(&["predict", "--model", "model", "--beam", "0", "test.tsv"], "expected at least 1");
+    misused(&["predict", "--model", "model", "--beam", "0", "test.tsv"], "expected numbers of at least 1");
     misused(&["predict", "--model", "model", "test.tsv", "--output-format", "npz"], "give --output FILE");
     misused(&["predict", "--model", "model", "--post-processor", "l3", "test.tsv"], "l3-hinge");
     misused(&["train", "--print-params", "--branching", "1"], "branching");

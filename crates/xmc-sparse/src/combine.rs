@@ -93,7 +93,7 @@ impl FromStr for Combine {
 /// let first = [Scored { id: 7, score: 0.8 }, Scored { id: 2, score: 0.4 }];
 /// let second = [Scored { id: 2, score: 0.6 }];
 /// let mut both = Vec::new();
-/// Combiner::new(Combine::Average, 10).combine_row(&[&first, &second], &mut both);
+/// Combiner::new(Combine::Average, 10).combine_row(&[&first[..], &second], &mut both);
 /// assert_eq!(both, [Scored { id: 2, score: 0.5 }, Scored { id: 7, score: 0.4 }]);
 /// ```
 #[derive(Debug, Clone)]
@@ -211,18 +211,25 @@ impl Rule {
 }
 
 /// Combines `lists`, one for each model and all about the same instances, row by row, and keeps the `top_k` best labels of
-/// each row. Ranks count down from the longest list of any row, as in PECOS. Parallel over rows.
+/// each row. Ranks count down from `depth` (see [`Combiner::depth`]) or the longest list of any row, which is PECOS's rule
+/// (`depth` 0). Parallel over rows.
 ///
 /// # Errors
 /// [`SparseError::Shape`] when the lists are about different numbers of instances.
-pub fn combine(lists: &[RankedLists], how: Combine, top_k: usize) -> Result<RankedLists, SparseError> {
+pub fn combine(
+    lists: &[RankedLists],
+    how: Combine,
+    top_k: usize,
+    depth: usize,
+) -> Result<RankedLists, SparseError> {
     let Some(first) = lists.first() else { return Ok(RankedLists::new()) };
     let expected = first.n_rows();
     if let Some(other) = lists.iter().find(|lists| lists.n_rows() != expected) {
         let what = "instances that a list to be combined is about";
         return Err(SparseError::Shape { what, expected, found: other.n_rows() });
     }
-    let depth = lists.iter().flat_map(RankedLists::iter).map(<[_]>::len).max().unwrap_or(0);
+    let longest = lists.iter().flat_map(RankedLists::iter).map(<[_]>::len).max().unwrap_or(0);
+    let depth = longest.max(depth);
     let blocks = (0..expected.div_ceil(BLOCK)).into_par_iter();
     let blocks: Vec<RankedLists> = blocks
         .map(|block| {
@@ -362,7 +369,7 @@ mod tests {
         };
         let models = [lists(1), lists(2), lists(3)];
         for how in Combine::ALL {
-            let all = combine(&models, how, 3).unwrap();
+            let all = combine(&models, how, 3, 0).unwrap();
             assert_eq!(all.n_rows(), 2500);
             let mut combiner = Combiner::new(how, 3).depth(4);
             let mut out = Vec::new();
@@ -377,9 +384,9 @@ mod tests {
     fn lists_about_different_instances_are_refused() {
         let mut one = RankedLists::new();
         one.push(&[]);
-        let wrong = combine(&[RankedLists::new(), one], Combine::Average, 1);
+        let wrong = combine(&[RankedLists::new(), one], Combine::Average, 1, 0);
         assert!(matches!(wrong, Err(SparseError::Shape { expected: 0, found: 1, .. })));
-        assert_eq!(combine(&[], Combine::Average, 1).unwrap().n_rows(), 0);
+        assert_eq!(combine(&[], Combine::Average, 1, 0).unwrap().n_rows(), 0);
     }
 
     #[test]

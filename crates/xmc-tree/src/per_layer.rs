@@ -1,7 +1,10 @@
 //! A setting that may differ from layer to layer.
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// One value for all layers of a tree, or several, aligned with the *end*: the last value belongs to the last
 /// layer, the one before to the layer above it, and the first also to all layers above that.
@@ -14,20 +17,10 @@ use std::fmt;
 /// let beams = PerLayer::several(20, [10]);
 /// assert_eq!([0, 1, 2].map(|layer| *beams.of(layer, 3)), [20, 20, 10]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written<T>", into = "Written<T>")]
-#[serde(bound(serialize = "T: Clone + Serialize", deserialize = "T: Deserialize<'de>"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PerLayer<T> {
     /// At least one.
     values: Vec<T>,
-}
-
-/// As it is written down: `10` or `[20, 10]`.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Written<T> {
-    One(T),
-    Several(Vec<T>),
 }
 
 impl<T> PerLayer<T> {
@@ -106,23 +99,65 @@ impl<T> TryFrom<Vec<T>> for PerLayer<T> {
     }
 }
 
-impl<T> TryFrom<Written<T>> for PerLayer<T> {
-    type Error = &'static str;
-
-    fn try_from(written: Written<T>) -> Result<Self, Self::Error> {
-        match written {
-            Written::One(value) => Ok(value.into()),
-            Written::Several(values) => values.try_into(),
+/// Written down as `10` or `[20, 10]`.
+impl<T: Serialize> Serialize for PerLayer<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.values[..] {
+            [value] => value.serialize(serializer),
+            values => values.serialize(serializer),
         }
     }
 }
 
-impl<T> From<PerLayer<T>> for Written<T> {
-    fn from(mut per_layer: PerLayer<T>) -> Self {
-        match per_layer.values.len() {
-            1 => Self::One(per_layer.values.remove(0)),
-            _ => Self::Several(per_layer.values),
-        }
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for PerLayer<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrSeveral(PhantomData))
+    }
+}
+
+/// Reads a value or a list of values. Serde's untagged enums can do it too, but lose what is wrong, and where.
+struct OneOrSeveral<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> OneOrSeveral<T> {
+    fn one<E: de::Error>(value: impl IntoDeserializer<'de, E>) -> Result<PerLayer<T>, E> {
+        T::deserialize(value.into_deserializer()).map(PerLayer::from)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrSeveral<T> {
+    type Value = PerLayer<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value, or a list with a value for each layer")
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Self::one(value)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        Self::one(value)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        Self::one(value)
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        Self::one(value)
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        Self::one(value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(PerLayer::from)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        let values = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
+        values.try_into().map_err(de::Error::custom)
     }
 }
 

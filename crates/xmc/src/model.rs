@@ -177,8 +177,24 @@ impl Model {
     /// (`n_samples × n_labels`, values are ignored), however far from the beam they are.
     ///
     /// # Errors
-    /// As [`Model::rank_features`], and [`XmcError::Width`] when `labels` is of another shape.
+    /// As [`Model::rank_given`].
     pub fn score_labels(&self, x: &Features, labels: &Csr, search: &SearchParams) -> Result<Csr, XmcError> {
+        let ranked = self.rank_given(x, labels, search)?;
+        let rows = ranked.iter().map(|list| list.iter().map(|label| (label.id, label.score)));
+        Ok(Csr::from_rows(self.n_labels(), rows)?)
+    }
+
+    /// Given labels with their scores, best first: for row `i` of `x` those of row `i` of `labels` (`n_samples ×
+    /// n_labels`, values are ignored), all of them.
+    ///
+    /// # Errors
+    /// As [`Model::rank_features`], and [`XmcError::Width`] when `labels` is of another shape.
+    pub fn rank_given(
+        &self,
+        x: &Features,
+        labels: &Csr,
+        search: &SearchParams,
+    ) -> Result<RankedLists, XmcError> {
         let same = |what, expected, found| match expected == found {
             true => Ok(()),
             false => Err(XmcError::Width { what, expected, found }),
@@ -197,9 +213,17 @@ impl Model {
                 matcher.predict_row(x.row(row), Search::new(&search).filter(filter), buffers, out);
             })
         });
-        let ranked = self.combined(lists.collect(), &search)?;
-        let rows = ranked.iter().map(|list| list.iter().map(|label| (label.id, label.score)));
-        Ok(Csr::from_rows(self.n_labels(), rows)?)
+        self.combined(lists.collect(), &search)
+    }
+
+    /// One over the propensity of each label, by its frequency in the training data.
+    ///
+    /// # Errors
+    /// [`XmcError::Metrics`] for a model of no instances.
+    pub fn tail_weights(&self) -> Result<Vec<f32>, XmcError> {
+        let (counts, n_samples) = (self.label_counts(), self.meta().n_samples as usize);
+        let propensities = Propensities::from_counts(counts, n_samples, PropensityParams::default())?;
+        Ok(propensities.inverse().iter().map(|&inverse| inverse as f32).collect())
     }
 
     /// The search on each of several trees: deep enough for their lists to be combined.
@@ -215,7 +239,8 @@ impl Model {
         if lists.len() == 1 {
             return Ok(lists.swap_remove(0));
         }
-        let combined = combine(&lists, self.meta().params.combine, search.top_k)?;
+        let depth = self.each_tree(search).top_k;
+        let combined = combine(&lists, self.meta().params.combine, search.top_k, depth)?;
         let Some(min_score) = search.min_score else { return Ok(combined) };
         let mut kept = RankedLists::with_capacity(combined.n_rows(), search.top_k);
         combined.iter().for_each(|list| kept.push(&list[..list.partition_point(|s| s.score >= min_score)]));
