@@ -6,7 +6,7 @@
 use crate::model::{ModelInfo, Sent, match_clusters};
 use crate::train::Output;
 use crate::{CheckedXrLinearParams, Instances, LayerWeights, TrainReport, XrLinear, XrLinearError};
-use xmc_sparse::{Csr, Features, Progress, Row};
+use xmc_sparse::{Csr, Features, Progress, RankedLists, Row};
 use xmc_store::ModelWriter;
 use xmc_tree::{LabelTree, Matcher, Search, SearchParams, TreeLayer};
 
@@ -83,20 +83,33 @@ impl UpperLayers {
         layers.try_for_each(|(number, layer)| layer.write(writer, &format!("{prefix}/layer{number}")))
     }
 
-    /// The clusters above the labels that a search leads every instance to: `n_samples × n_clusters`, ones. The
-    /// same at any number of threads.
+    /// The clusters above the labels that a search leads every instance to, best first. The same at any number of
+    /// threads.
     ///
     /// # Errors
     /// [`XrLinearError::Shape`] for features of another width, [`XrLinearError::Tree`] for a beam of 0.
+    pub fn lead(
+        &self,
+        x: &Features,
+        search: &SearchParams,
+        progress: &dyn Progress,
+    ) -> Result<RankedLists, XrLinearError> {
+        self.check(x)?;
+        Ok(self.send((x.n_samples(), |row| x.row(row)), search, progress)?.lists)
+    }
+
+    /// [`UpperLayers::lead`] as a matrix: `n_samples × n_clusters`, ones.
+    ///
+    /// # Errors
+    /// As [`UpperLayers::lead`].
     pub fn matched(
         &self,
         x: &Features,
         search: &SearchParams,
         progress: &dyn Progress,
     ) -> Result<Csr, XrLinearError> {
-        self.check(x)?;
-        let sent = self.send((x.n_samples(), |row| x.row(row)), search, progress)?;
-        let rows = sent.lists.iter().map(|list| list.iter().map(|cluster| (cluster.id, 1.0)));
+        let lists = self.lead(x, search, progress)?;
+        let rows = lists.iter().map(|list| list.iter().map(|cluster| (cluster.id, 1.0)));
         Ok(Csr::from_rows(self.tree.leaves().n_parents(), rows)?)
     }
 
@@ -104,7 +117,7 @@ impl UpperLayers {
     /// `x`, for each of the `leaves`.
     ///
     /// # Errors
-    /// As [`UpperLayers::matched`], and [`XrLinearError::Shape`] for leaves with other clusters.
+    /// As [`UpperLayers::lead`], and [`XrLinearError::Shape`] for leaves with other clusters.
     pub fn inner_products(
         &self,
         (x, rows): (&Features, &[usize]),

@@ -81,10 +81,10 @@ pub(crate) fn exact() -> XrLinearParams {
 }
 
 /// Trains in memory; all sections are below `matcher/`.
-pub(crate) fn train(problem: &Problem, params: XrLinearParams) -> Container {
+pub(crate) fn train(problem: &Problem, params: impl Borrow<XrLinearParams>) -> Container {
     let writer = ModelWriter::in_memory();
     let Problem { x, y, tree } = problem;
-    let params = params.check().unwrap();
+    let params = params.borrow().check().unwrap();
     params.fit(Instances::new(x, y), tree, &writer, "matcher", &NoProgress).unwrap();
     writer.commit(&()).unwrap()
 }

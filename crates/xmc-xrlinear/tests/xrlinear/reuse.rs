@@ -25,7 +25,7 @@ fn refit(
     params: &XrLinearParams,
     leaves: TreeLayer,
 ) -> Result<(Container, LeavesReport), XrLinearError> {
-    let model = XrLinear::open(&train(problem, params.clone()), "matcher")?;
+    let model = XrLinear::open(&train(problem, params), "matcher")?;
     let (upper, writer) = (UpperLayers::of(&model)?, ModelWriter::in_memory());
     upper.write(&writer, "matcher")?;
     let instances = Instances::new(&problem.x, &problem.y);
@@ -58,7 +58,7 @@ fn a_last_layer_trained_again_has_the_bytes_of_one_trained_from_nothing() {
         for params in all_params() {
             let (again, report) = refit(&problem, &params, leaves.clone()).unwrap();
             let tree = problem.tree.clone().with_leaves(leaves.clone()).unwrap();
-            let scratch = train(&Problem { tree, ..problem.clone() }, params.clone());
+            let scratch = train(&Problem { tree, ..problem.clone() }, &params);
             let last = format!("matcher/layer{}", shape.tree.len() - 1);
             assert_eq!(sections(&again, &last).len(), 7);
             assert_eq!(sections(&again, &last), sections(&scratch, &last), "{params:?}");
@@ -73,7 +73,7 @@ fn a_last_layer_trained_again_has_the_bytes_of_one_trained_from_nothing() {
 fn the_layers_above_are_the_bytes_that_they_were() {
     let problem = Problem::random(Shape { tree: &[3, 9, 60], ..SMALL }, 44);
     let params = XrLinearParams::default();
-    let before = train(&problem, params.clone());
+    let before = train(&problem, &params);
     let (after, _) = refit(&problem, &params, other_places(&problem.tree)).unwrap();
     for layer in ["matcher/layer0", "matcher/layer1"] {
         assert_eq!(sections(&after, layer), sections(&before, layer));
@@ -97,7 +97,7 @@ fn layers_trained_without_labels_are_completed_to_the_same_model() {
     let last = XrLinearParams::default()
         .negatives(PerLayer::several(Negatives::default(), [Negatives::default(), matcher_aware]));
     for params in [XrLinearParams::default(), all, last] {
-        let (whole, checked) = (train(&problem, params.clone()), params.check().unwrap());
+        let (whole, checked) = (train(&problem, &params), params.check().unwrap());
         let (instances, writer) = (Instances::new(&problem.x, &problem.y), ModelWriter::in_memory());
         let upper = checked.fit_upper(instances, &problem.tree, &writer, "matcher", &NoProgress);
         let (upper, report) = upper.unwrap();
