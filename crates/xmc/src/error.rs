@@ -2,7 +2,7 @@
 
 use xmc_data::DataError;
 use xmc_metrics::MetricsError;
-use xmc_sparse::SparseError;
+use xmc_sparse::{LabelId, SparseError};
 use xmc_store::StoreError;
 use xmc_tfidf::TfIdfError;
 use xmc_tree::{PostProcessor, TreeError};
@@ -42,6 +42,42 @@ pub enum XmcError {
         expected: &'static str,
         /// The value found.
         found: f32,
+    },
+    /// Data that a model was not trained on, where those are wanted.
+    #[error(
+        "these are not the data that the model was trained on: expected {expected} {what}, found {found}"
+    )]
+    OtherData {
+        /// What was counted.
+        what: &'static str,
+        /// The number in the training data.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// As [`XmcError::OtherData`]: a label is another one.
+    #[error(
+        "these are not the data that the model was trained on: label {label} was '{expected}', found '{found}'"
+    )]
+    OtherLabel {
+        /// Number of the label.
+        label: LabelId,
+        /// Its key in the model.
+        expected: String,
+        /// Its key in the data.
+        found: String,
+    },
+    /// As [`XmcError::OtherData`]: a label has another number of records.
+    #[error(
+        "these are not the data that the model was trained on: label '{key}' had {expected} records, found {found}"
+    )]
+    OtherLabelCount {
+        /// Key of the label.
+        key: String,
+        /// Records in the training data.
+        expected: u64,
+        /// Records found.
+        found: u64,
     },
     /// Several trees are wanted, and one is given.
     #[error("a tree is given, but {n_trees} different ones are to be trained: give up one of the two")]

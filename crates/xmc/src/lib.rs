@@ -38,6 +38,7 @@
 //! This crate is a facade: each stage is a crate of its own (`xmc-data`, `xmc-tfidf`, `xmc-tree`, `xmc-linear`, `xmc-xrlinear`,
 //! `xmc-metrics`, `xmc-store`) and its types are re-exported here.
 
+mod disentangle;
 mod error;
 mod explain;
 mod labels;
@@ -50,13 +51,14 @@ mod stages;
 mod trainer;
 mod training_set;
 
+pub use disentangle::{DisentangleTraining, Disentangler, TreeDisentanglement};
 pub use error::XmcError;
 pub use explain::{
     Contribution, Contributions, ExplainOptions, ExplainedLabel, ExplainedPath, Explainer, Explanation,
     PathNode, PathStep,
 };
 pub use meta::{DataSource, Meta};
-pub use model::{Model, Prediction};
+pub use model::{Evaluation, Model, Prediction};
 pub use params::TrainParams;
 pub use predictor::Predictor;
 pub use scope::Scope;
@@ -74,7 +76,8 @@ pub use xmc_tfidf::{
     Analyzer, DocFrequency, Documents, Idf, Norm, TfIdf, TfIdfParams, Tokenizer, VectorizerParams,
 };
 pub use xmc_tree::{
-    LabelFeatures, LabelTree, Matcher, MergeCopies, PerLayer, PostProcessor, SearchParams, TreeParams,
+    AssignmentRule, LabelFeatures, LabelTree, Matcher, MergeCopies, PerLayer, PostProcessor, SearchParams,
+    TreeParams,
 };
 pub use xmc_xrlinear::{
     Negatives, RelevanceMode, RelevanceNorm, RelevanceParams, WeightType, XrLinear, XrLinearParams,

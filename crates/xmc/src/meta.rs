@@ -1,8 +1,10 @@
 //! What a model says of itself: how it was made, and from what.
 
-use crate::{Scores, TrainParams};
+use crate::stages::Stages;
+use crate::{Scores, TrainParams, TreeDisentanglement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 /// A file that a model was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct Meta {
     pub params: TrainParams,
     /// Whether it takes text.
     pub takes_text: bool,
+    /// Whether the names of the labels were learnt from.
+    #[serde(default)]
+    pub label_names: bool,
     /// Instances that it was trained on.
     pub n_samples: u64,
     /// Sparse features.
@@ -39,6 +44,9 @@ pub struct Meta {
     pub n_weights: u64,
     /// Files that it was made from.
     pub sources: Vec<DataSource>,
+    /// What label disentanglement did, tree by tree; nothing when it was off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disentangled: Vec<TreeDisentanglement>,
     /// Scores on the validation data, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<Scores>,
@@ -48,4 +56,13 @@ pub struct Meta {
     /// Seconds by stage. Empty in reproducible models.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stages: BTreeMap<String, f64>,
+}
+
+impl Meta {
+    /// Notes when the training ended and what took how long, if that is wanted.
+    pub(crate) fn set_times(&mut self, wanted: bool, stages: &Stages<'_>) {
+        let now = || humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        self.trained_at = wanted.then(now);
+        self.stages = if wanted { stages.seconds() } else { BTreeMap::new() };
+    }
 }

@@ -3,9 +3,11 @@
 use crate::labels::Labels;
 use crate::trainer::{TextsRef, matcher_prefix, with_dense};
 use crate::{Meta, Predictor, Scope, TrainParams, Trainer, XmcError};
+use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_metrics::{Evaluator, Propensities, PropensityParams, Scores};
 use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Scored, combine};
@@ -35,6 +37,17 @@ pub struct Prediction<'m> {
     pub name: &'m str,
     /// Its score; higher is better. With the default post-processor between 0 and 1.
     pub score: f32,
+}
+
+/// Scores of a model and what they cost. As JSON one flat object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Evaluation {
+    /// The scores, in percent.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// Inner products of a query: clusters and labels scored on the way, in all trees together.
+    pub inner_products: f64,
 }
 
 /// A trained model. `Send + Sync`, and cheap to clone: everything large is shared.
@@ -160,17 +173,36 @@ impl Model {
         scope: &Scope,
         progress: &dyn Progress,
     ) -> Result<RankedLists, XmcError> {
+        Ok(self.rank_counted(x, search, scope, progress)?.0)
+    }
+
+    /// As [`Model::rank_features_in`], with the number of inner products that it took.
+    ///
+    /// # Errors
+    /// As [`Model::rank_features`].
+    pub fn rank_counted(
+        &self,
+        x: &Features,
+        search: &SearchParams,
+        scope: &Scope,
+        progress: &dyn Progress,
+    ) -> Result<(RankedLists, u64), XmcError> {
         self.check_search(search)?;
         self.check_width(x.n_sparse(), x.n_dense())?;
         progress.begin("predict", Some((x.n_samples() * self.matchers().len()) as u64), "queries");
         let each = self.each_tree(search);
+        let n_inner_products = AtomicU64::new(0);
         let of_tree = |(number, matcher): (usize, &XrLinear)| {
-            matcher.predict_batch_with(x, scope.search(&each, number), progress)
+            rank_rows(x.n_samples(), each.top_k, progress, |row, scratch: &mut xmc_xrlinear::Scratch, out| {
+                let before = scratch.n_inner_products();
+                matcher.predict_row(x.row(row), scope.search(&each, number), scratch, out);
+                n_inner_products.fetch_add(scratch.n_inner_products() - before, Ordering::Relaxed);
+            })
         };
         let lists: Vec<RankedLists> = self.matchers().iter().enumerate().map(of_tree).collect();
         let ranked = self.combined(lists, search)?;
         progress.end();
-        Ok(ranked)
+        Ok((ranked, n_inner_products.into_inner()))
     }
 
     /// The scores of given labels: row `i` of the result has a score for each entry of row `i` of `labels`
@@ -312,15 +344,32 @@ impl Model {
         search: &SearchParams,
         progress: &dyn Progress,
     ) -> Result<Scores, XmcError> {
+        Ok(self.evaluate_counted(dataset, at, search, progress)?.scores)
+    }
+
+    /// As [`Model::evaluate_with`], with what the search cost.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn evaluate_counted(
+        &self,
+        dataset: &Dataset,
+        at: &[usize],
+        search: &SearchParams,
+        progress: &dyn Progress,
+    ) -> Result<Evaluation, XmcError> {
         let evaluator = Evaluator::new(at.iter().copied())?;
         let deepest = at.iter().copied().max().unwrap_or(1);
-        let ranked = self.rank(dataset, &search.clone().top_k(deepest), progress)?;
+        let (x, search) = (self.features(dataset, progress)?, search.clone().top_k(deepest));
+        let (ranked, n_inner_products) = self.rank_counted(&x, &search, &Scope::all(), progress)?;
         // Labels that the model does not know count as missed; they have no training instance.
         let mut counts = self.inner.labels.counts().to_vec();
         counts.resize(counts.len().max(dataset.labels.n_cols()), 0);
         let n_samples = self.inner.meta.n_samples as usize;
         let propensities = Propensities::from_counts(&counts, n_samples, PropensityParams::default())?;
-        Ok(evaluator.with_propensities(propensities).evaluate(&dataset.labels, &ranked)?)
+        let scores = evaluator.with_propensities(propensities).evaluate(&dataset.labels, &ranked)?;
+        let inner_products = n_inner_products as f64 / ranked.n_rows().max(1) as f64;
+        Ok(Evaluation { scores, inner_products })
     }
 
     /// `labels` (`n × n_labels` or wider) without those that no training instance had: some evaluations leave them out

@@ -1,6 +1,6 @@
 //! Every hyper-parameter of a training, in one place: what `--params file.toml` holds.
 
-use crate::XmcError;
+use crate::{DisentangleTraining, XmcError};
 use serde::{Deserialize, Serialize};
 use xmc_sparse::Combine;
 use xmc_tfidf::TfIdfParams;
@@ -35,6 +35,8 @@ pub struct TrainParams {
     /// Multiplies the relevance of a label by one over its propensity, so that rare labels cost more to miss.
     /// Needs relevance to be on (`linear.relevance.mode`). Default off.
     pub tail_weights: bool,
+    /// Further places for labels in the tree. Default off.
+    pub disentangle: DisentangleTraining,
     /// How the model searches, unless told otherwise.
     pub search: SearchParams,
 }
@@ -52,6 +54,7 @@ impl Default for TrainParams {
             tree: TreeParams::default(),
             linear: XrLinearParams::default(),
             tail_weights: false,
+            disentangle: DisentangleTraining::default(),
             search: SearchParams::default(),
         }
     }
@@ -66,6 +69,7 @@ impl TrainParams {
         self.features.clone().check()?;
         self.tree.clone().check()?;
         self.linear.check()?;
+        self.disentangle.check()?;
         self.search.check()?;
         let rule = |ok, name, expected, found| match ok {
             true => Ok(()),

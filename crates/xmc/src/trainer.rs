@@ -1,5 +1,6 @@
 //! From a data set to a model.
 
+use crate::disentangle::Retraining;
 use crate::labels::Labels;
 use crate::stages::Stages;
 use crate::training_set::{Extras, TrainingSet};
@@ -8,14 +9,12 @@ use ndarray::Array2;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
 use xmc_data::{Dataset, LabelMap, Texts};
 use xmc_metrics::Scores;
 use xmc_sparse::{Csr, Features, NoProgress, Progress};
 use xmc_store::ModelWriter;
 use xmc_tfidf::Documents;
 use xmc_tree::{LabelFeatureInputs, LabelTree};
-use xmc_xrlinear::Instances;
 
 /// Cut-offs of the scores that a model keeps of its validation data.
 const VALID_AT: [usize; 4] = [1, 3, 5, 10];
@@ -125,28 +124,34 @@ impl<'a> Trainer<'a> {
         }
         let stages = Stages::new(self.progress);
         let with_names = self.label_names.unwrap_or_else(|| has_names(&dataset.label_map));
-        let set = TrainingSet::new(&self.params, dataset, with_names, self.extras, &stages)?;
+        let set = TrainingSet::new(&self.params, dataset, (with_names, None), self.extras, &stages)?;
         if let Some(tfidf) = &set.tfidf {
             tfidf.save(&writer, "tfidf")?;
         }
         Labels::write(&writer, &dataset.label_map, &label_counts(&dataset.labels))?;
-        let mut n_weights = 0;
+        let (mut n_weights, mut disentangled) = (0, Vec::new());
         for number in 0..self.params.n_trees {
             let params = self.params.of_tree(number);
             let tree = match &self.tree {
                 Some(tree) => Cow::Borrowed(tree),
                 None => Cow::Owned(grow_tree(&params, &set, &stages)?),
             };
-            let instances = Instances::new(&set.x, &set.y)
-                .weights(set.weights.as_deref())
-                .relevance(set.relevance.as_deref())
-                .hard_negatives(set.hard_negatives.as_deref());
-            let linear = params.linear.check()?;
-            n_weights += linear.fit(instances, &tree, &writer, &matcher_prefix(number), &stages)?.n_weights;
+            let prefix = matcher_prefix(number);
+            if params.disentangle.is_on() {
+                let (params, set, stages, n_samples) = (&params, &set, &stages, dataset.n_samples());
+                let job = Retraining { params, set, n_samples, writer: &writer, prefix: &prefix, stages };
+                let (of_tree, report) = job.train(&tree)?;
+                n_weights += of_tree;
+                disentangled.push(report);
+            } else {
+                let linear = params.linear.check()?;
+                n_weights += linear.fit(set.instances(), &tree, &writer, &prefix, &stages)?.n_weights;
+            }
         }
         let mut meta = Meta {
             xmc_version: env!("CARGO_PKG_VERSION").to_owned(),
             takes_text: set.tfidf.is_some(),
+            label_names: with_names,
             n_samples: dataset.n_samples() as u64,
             n_features: set.x.n_sparse() as u64,
             n_dense: set.x.n_dense() as u64,
@@ -154,6 +159,7 @@ impl<'a> Trainer<'a> {
             n_weights,
             params: self.params.clone(),
             sources: self.sources.clone(),
+            disentangled,
             valid: None,
             trained_at: None,
             stages: BTreeMap::new(),
@@ -170,10 +176,7 @@ impl<'a> Trainer<'a> {
                 model.evaluate_with(valid, &VALID_AT, &meta.params.search, progress)
             })?);
         }
-        if self.timestamps {
-            meta.trained_at = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
-            meta.stages = stages.seconds();
-        }
+        meta.set_times(self.timestamps, stages);
         Model::from_container(writer.commit(meta)?)
     }
 }
@@ -213,7 +216,7 @@ pub(crate) fn matcher_prefix(number: usize) -> String {
 }
 
 /// Instances of each label.
-fn label_counts(y: &Csr) -> Vec<u64> {
+pub(crate) fn label_counts(y: &Csr) -> Vec<u64> {
     let mut counts = vec![0; y.n_cols()];
     y.indices().iter().for_each(|&label| counts[label as usize] += 1);
     counts

@@ -9,6 +9,7 @@ use xmc_data::{Dataset, Input, LabelMap};
 use xmc_metrics::{Propensities, PropensityParams};
 use xmc_sparse::{Csr, CsrBuilder, Features, LabelId, SparseRow};
 use xmc_tfidf::{Documents, TfIdf, TfIdfValidParams};
+use xmc_xrlinear::Instances;
 
 /// Instances, their labels and weights; the rows from `n_samples` on are the names of labels.
 pub(crate) struct TrainingSet<'d> {
@@ -32,11 +33,20 @@ pub(crate) struct Extras<'d> {
 }
 
 impl<'d> TrainingSet<'d> {
+    /// What the linear models learn from.
+    pub(crate) fn instances(&self) -> Instances<'_> {
+        Instances::new(&self.x, &self.y)
+            .weights(self.weights.as_deref())
+            .relevance(self.relevance.as_deref())
+            .hard_negatives(self.hard_negatives.as_deref())
+    }
+
     /// The features of `dataset`: made from its texts (and, where `with_names`, the labels' names), or as they are.
+    /// Without a `tfidf` that was fitted on the same texts before, one is fitted.
     pub(crate) fn new(
         params: &TrainParams,
         dataset: &'d Dataset,
-        with_names: bool,
+        (with_names, tfidf): (bool, Option<TfIdf>),
         extras: Extras<'d>,
         stages: &Stages<'_>,
     ) -> Result<Self, XmcError> {
@@ -59,12 +69,12 @@ impl<'d> TrainingSet<'d> {
         let vectorizers = params.features.clone().check()?;
         if !with_names {
             let texts = TextsRef(texts);
-            let (tfidf, sparse) = vectorize(&vectorizers, &texts, stages)?;
+            let (tfidf, sparse) = vectorize((&vectorizers, tfidf), &texts, stages)?;
             let x = with_dense(sparse, dataset.dense.as_ref())?;
             return without_names(Some(tfidf), Cow::Owned(x), None);
         }
         let all = TextsAndNames { texts: TextsRef(texts), names: &dataset.label_map };
-        let (tfidf, sparse) = vectorize(&vectorizers, &all, stages)?;
+        let (tfidf, sparse) = vectorize((&vectorizers, tfidf), &all, stages)?;
         let of_names: Vec<usize> = (texts.len()..all.len()).collect();
         let names = with_dense(sparse.select_rows(&of_names), zeros(dataset, of_names.len()).as_ref())?;
         let weight = params.label_rows;
@@ -94,12 +104,12 @@ impl<'d> TrainingSet<'d> {
 }
 
 fn vectorize(
-    vectorizers: &TfIdfValidParams,
+    (vectorizers, fitted): (&TfIdfValidParams, Option<TfIdf>),
     texts: &impl Documents,
     stages: &Stages<'_>,
 ) -> Result<(TfIdf, Csr), XmcError> {
     stages.time("tfidf", |progress| {
-        let tfidf = vectorizers.fit_with_progress(texts, progress)?;
+        let tfidf = fitted.map_or_else(|| vectorizers.fit_with_progress(texts, progress), Ok)?;
         let sparse = tfidf.transform_with_progress(texts, progress);
         Ok((tfidf, sparse))
     })

@@ -1,0 +1,117 @@
+//! How labels find further places: what `[disentangle]` in a file of hyper-parameters holds.
+
+use crate::XmcError;
+use serde::{Deserialize, Serialize};
+use xmc_tree::{AssignmentRule, Disentangle, DisentangleParams, SearchParams};
+
+/// Label disentanglement as part of a training: the layers above the labels lead every training instance to a few
+/// clusters, and labels go where their instances are led.
+///
+/// Worth its price where labels mean several things (*apple*) or the tree cannot know better (few instances of
+/// many kinds); a label with one meaning gains nothing from a second place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct DisentangleTraining {
+    /// Most clusters of a label; with 1, labels only move. Default 0: labels stay where the tree has them.
+    pub copies: usize,
+    /// Clusters that a training instance is led to. At least 1, default 2: with more, the clusters where the
+    /// instance will be looked for stand out less from the others.
+    pub match_beam: usize,
+    /// How the clusters of a label are chosen. Default `greedy`; `topk` is the published rule, which needs several
+    /// times the copies.
+    pub rule: AssignmentRule,
+    /// A further copy must cover this share of the label's instances anew (`greedy` only), 0 to 1. Default 0.05.
+    pub min_gain: f32,
+    /// Most labels of a cluster, as a multiple of the mean: at least 1, or 0 for no limit. Default 3.
+    pub max_leaf_factor: f32,
+    /// Times that labels are assigned. At least 1, default 1. Before every further time the layers above are trained
+    /// again for the places that the labels have by then, which costs as much as their first training: they learn
+    /// to send an instance to any of its labels' places, which makes more copies and finds a little more.
+    pub rounds: usize,
+}
+
+impl Default for DisentangleTraining {
+    fn default() -> Self {
+        let DisentangleParams { rule, min_gain, max_leaf_factor, .. } = DisentangleParams::default();
+        Self { copies: 0, match_beam: 2, rule, min_gain, max_leaf_factor, rounds: 1 }
+    }
+}
+
+impl DisentangleTraining {
+    /// Copies when a trained model is disentangled and nothing else is said.
+    pub const COPIES: usize = 2;
+
+    /// Sets [`Self::copies`].
+    #[must_use]
+    pub fn copies(mut self, copies: usize) -> Self {
+        self.copies = copies;
+        self
+    }
+
+    /// Sets [`Self::match_beam`].
+    #[must_use]
+    pub fn match_beam(mut self, match_beam: usize) -> Self {
+        self.match_beam = match_beam;
+        self
+    }
+
+    /// Sets [`Self::rule`].
+    #[must_use]
+    pub fn rule(mut self, rule: AssignmentRule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// Sets [`Self::min_gain`].
+    #[must_use]
+    pub fn min_gain(mut self, min_gain: f32) -> Self {
+        self.min_gain = min_gain;
+        self
+    }
+
+    /// Sets [`Self::max_leaf_factor`].
+    #[must_use]
+    pub fn max_leaf_factor(mut self, max_leaf_factor: f32) -> Self {
+        self.max_leaf_factor = max_leaf_factor;
+        self
+    }
+
+    /// Sets [`Self::rounds`].
+    #[must_use]
+    pub fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
+    /// Whether labels are assigned at all.
+    pub fn is_on(&self) -> bool {
+        self.copies > 0
+    }
+
+    /// Checks every parameter, also when it is off.
+    ///
+    /// # Errors
+    /// [`XmcError::Tree`] and [`XmcError::Param`] for the first one that is out of its range.
+    pub fn check(&self) -> Result<(), XmcError> {
+        self.assignment()?;
+        for (name, found) in [("match_beam", self.match_beam), ("rounds", self.rounds)] {
+            if found == 0 {
+                return Err(XmcError::Param { name, expected: "at least 1", found: 0.0 });
+            }
+        }
+        Ok(())
+    }
+
+    /// What assigns labels to clusters.
+    pub(crate) fn assignment(&self) -> Result<Disentangle, XmcError> {
+        let limit = if self.max_leaf_factor == 0.0 { f32::INFINITY } else { self.max_leaf_factor };
+        let params = DisentangleParams::default().copies(self.copies.max(1)).rule(self.rule);
+        Ok(params.min_gain(self.min_gain).max_leaf_factor(limit).check()?)
+    }
+
+    /// How training instances are led to clusters, in a model that will search as `search` says.
+    pub(crate) fn matching(&self, search: &SearchParams) -> SearchParams {
+        search.clone().beam_size(self.match_beam)
+    }
+}
