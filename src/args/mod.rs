@@ -1,5 +1,6 @@
 //! What can be typed. Nothing here opens a file or does any work: `cli` resolves it.
 
+mod disentangle;
 mod eval;
 mod explain;
 mod inspect;
@@ -11,6 +12,7 @@ mod synth;
 mod train;
 mod vectorizer;
 
+pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
 pub(crate) use eval::EvalArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use inspect::InspectArgs;
@@ -59,6 +61,8 @@ pub(crate) enum Verb {
     Predict(PredictArgs),
     /// Score a model on labelled data
     Eval(EvalArgs),
+    /// Give labels further places in the tree of a trained model
+    Disentangle(Box<DisentangleArgs>),
     /// Show why labels are predicted
     Explain(ExplainArgs),
     /// Show what a model is, check it, print its label tree

@@ -1,7 +1,7 @@
 //! Hyper-parameters as options. What is not typed stays as the file of parameters or the default has it.
 
-use super::help;
 use super::vectorizer::{VectorizerArgs, VectorizerSpec, name, named, vectorizer};
+use super::{AssignmentArgs, at_least_one, help};
 use clap::Args;
 use serde::de::DeserializeOwned;
 use std::{fmt, str::FromStr};
@@ -24,6 +24,8 @@ pub(crate) struct ParamArgs {
     #[command(flatten)]
     learning: LearningArgs,
     #[command(flatten)]
+    disentangle: CopyArgs,
+    #[command(flatten)]
     search: StoredSearchArgs,
     #[arg(long, value_name = "N", help_heading = "General",
         help = help("Seed of everything random", TrainParams::default().seed))]
@@ -38,6 +40,7 @@ impl ParamArgs {
         self.tree.apply(params);
         self.solver.apply(&mut params.linear);
         self.learning.apply(params);
+        self.disentangle.apply(params);
         self.search.apply(&mut params.search);
     }
 }
@@ -265,6 +268,23 @@ impl LearningArgs {
         }
         set(&self.relevance_mode, &mut linear.relevance.mode);
         set(&self.relevance_norm, &mut linear.relevance.norm);
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Labels in several clusters (see 'xmc disentangle --help')")]
+struct CopyArgs {
+    /// Most clusters of a label; with 1, labels only move [default: labels stay in the one that the tree has them in]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    copies: Option<usize>,
+    #[command(flatten)]
+    assignment: AssignmentArgs,
+}
+
+impl CopyArgs {
+    fn apply(&self, params: &mut TrainParams) {
+        set(&self.copies, &mut params.disentangle.copies);
+        self.assignment.apply(&mut params.disentangle);
     }
 }
 

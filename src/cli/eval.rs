@@ -5,7 +5,7 @@ use crate::args::EvalArgs;
 use crate::console::{Console, print};
 use anyhow::Result;
 use serde::Serialize;
-use xmc::{LabelSource, ReadOptions, Scores, UnknownLabels, read_dataset};
+use xmc::{Evaluation, LabelSource, ReadOptions, UnknownLabels, read_dataset};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
@@ -30,10 +30,13 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
     if args.seen_only {
         test.labels = model.seen_labels(&test.labels)?;
     }
-    let scores = model.evaluate_with(&test, &args.at, &args.search.over(model.search()), progress)?;
+    let evaluation = model.evaluate_counted(&test, &args.at, &args.search.over(model.search()), progress)?;
     match args.json {
-        true => print(serde_json::to_string(&Report { scores, unknown_labels })?),
-        false => print(scores),
+        true => print(serde_json::to_string(&Report { evaluation, unknown_labels })?),
+        false => print(format_args!(
+            "{}\ninner products of a query: {:.1}",
+            evaluation.scores, evaluation.inner_products
+        )),
     }
 }
 
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
-    scores: Scores,
+    evaluation: Evaluation,
     /// Labels of the data that the model does not know.
     unknown_labels: usize,
 }

@@ -1,5 +1,6 @@
 //! The commands: what was typed is resolved, then the work is done.
 
+mod disentangle;
 mod eval;
 mod explain;
 mod inspect;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match args.verb {
         Verb::Train(verb) => train::run(&verb, &console(verb.json)?),
         Verb::Predict(verb) => predict::run(&verb, &console(verb.json)?),
+        Verb::Disentangle(verb) => disentangle::run(&verb, &console(verb.json)?),
         Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),
         Verb::Explain(verb) => explain::run(&verb, &console(verb.json)?),
         Verb::Inspect(verb) => inspect::run(&verb, &console(verb.json)?),

@@ -1,5 +1,6 @@
 //! `xmc train`: data and hyper-parameters to a model directory.
 
+use super::disentangle::describe;
 use super::note_unknown;
 use crate::args::TrainArgs;
 use crate::console::{Console, count, print, seconds};
@@ -15,7 +16,7 @@ use xmc::{
     Csr, DataSource, Dataset, LabelBy, LabelMap, LabelSource, LabelTree, Model, ReadOptions, Scores,
     TrainParams,
 };
-use xmc::{Trainer, UnknownLabels, read_dataset};
+use xmc::{Trainer, TreeDisentanglement, UnknownLabels, read_dataset};
 use xmc_data::{Columns, read_npz};
 use xmc_tree::TaxonomyFormat;
 
@@ -122,7 +123,7 @@ struct Job {
     timestamps: bool,
 }
 
-fn read_matrix(path: &Option<PathBuf>) -> Result<Option<Csr>> {
+pub(super) fn read_matrix(path: &Option<PathBuf>) -> Result<Option<Csr>> {
     let matrix =
         path.as_ref().map(|path| read_npz(path, Columns::Labels).with_context(|| path.display().to_string()));
     matrix.transpose()
@@ -231,7 +232,8 @@ impl Job {
 
 /// Stages with their times, in the order in which they ran.
 pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
-    const ORDER: [&str; 7] = ["read", "tfidf", "label_features", "tree", "weights", "write", "valid"];
+    const ORDER: [&str; 9] =
+        ["read", "tfidf", "label_features", "tree", "weights", "match", "assign", "write", "valid"];
     let place = |name: &str| ORDER.iter().position(|stage| *stage == name).unwrap_or(ORDER.len());
     let mut stages: Vec<_> = stages.iter().collect();
     stages.sort_by_key(|(name, _)| place(name));
@@ -254,6 +256,8 @@ struct Report {
     skipped_records: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disentangled: Vec<TreeDisentanglement>,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid: Option<Scores>,
 }
@@ -275,6 +279,7 @@ impl Report {
             model_bytes: model.container().manifest().total_bytes(),
             skipped_records,
             peak_memory_bytes: crate::progress::peak_memory(),
+            disentangled: meta.disentangled.clone(),
             valid: meta.valid.clone(),
         }
     }
@@ -292,6 +297,9 @@ impl Report {
             seconds(self.seconds),
             stages,
         );
+        for tree in &self.disentangled {
+            text.push_str(&format!("\n{}", describe(tree)));
+        }
         if let Some(valid) = &self.valid {
             text.push_str(&format!("\nOn the validation data:\n{valid}"));
         }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod disentangle;
 mod explain;
 mod formats;
 mod inspect;
