@@ -157,15 +157,19 @@ fn dot_entries(sums: &[f32], entries: &[Entry]) -> f32 {
     (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + tail
 }
 
-/// Sixteen running sums, which the compiler keeps in vector registers.
+/// Thirty-two running sums, which the compiler keeps in vector registers: one chain of additions would wait for itself.
 fn dot_dense(left: &[f32], right: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    let (left, right) = (left.chunks_exact(16), right.chunks_exact(16));
-    let tail: f32 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in left.zip(right) {
+    let (mut even, mut odd) = ([0.0f32; 16], [0.0f32; 16]);
+    let (left, left_rest) = left.as_chunks::<32>();
+    let (right, right_rest) = right.as_chunks::<32>();
+    for (a, b) in left.iter().zip(right) {
         for lane in 0..16 {
-            lanes[lane] += a[lane] * b[lane];
+            even[lane] += a[lane] * b[lane];
+            odd[lane] += a[lane + 16] * b[lane + 16];
         }
     }
-    lanes.iter().sum::<f32>() + tail
+    let rest: f32 = left_rest.iter().zip(right_rest).map(|(a, b)| a * b).sum();
+    let eight: [f32; 8] = std::array::from_fn(|at| (even[at] + odd[at]) + (even[at + 8] + odd[at + 8]));
+    let four: [f32; 4] = std::array::from_fn(|at| eight[at] + eight[at + 4]);
+    (four[0] + four[2]) + (four[1] + four[3]) + rest
 }

@@ -57,8 +57,17 @@ impl<'a> DenseBlock<'a> {
     /// Adds all steps to the weights.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(self, simd: S, weights: &mut [Lanes]) {
-        if self.n_stepped > 0 {
-            add_steps(simd, self.rows, &self.steps, weights);
+        // In late passes most instances stay where they are.
+        match self.n_stepped {
+            0 => {}
+            1..=TILE => {
+                let [a, b, c, d] = [self.stepped[0], self.stepped[1], self.stepped[2], self.stepped[3]];
+                let rows = [self.rows[a], self.rows[b], self.rows[c], self.rows[d]];
+                let mut steps = [self.steps[a], self.steps[b], self.steps[c], self.steps[d]];
+                steps[self.n_stepped..].fill(Lanes::ZERO);
+                add_few_steps(simd, rows, &steps, weights);
+            }
+            _ => add_steps(simd, self.rows, &self.steps, weights),
         }
     }
 }
@@ -108,6 +117,24 @@ fn add_steps<S: Simd>(simd: S, rows: [&[Lanes]; BLOCK], steps: &[Lanes; BLOCK], 
             sums = add_scaled(simd, sums, tile_of(rows[5], group, tile), s5);
             sums = add_scaled(simd, sums, tile_of(rows[6], group, tile), s6);
             sums = add_scaled(simd, sums, tile_of(rows[7], group, tile), s7);
+            for (weight, sum) in weights.iter_mut().zip(sums) {
+                simd.store(weight, sum);
+            }
+        }
+    }
+}
+
+/// The same over four rows.
+#[inline(always)]
+fn add_few_steps<S: Simd>(simd: S, rows: [&[Lanes]; TILE], steps: &[Lanes; TILE], weights: &mut [Lanes]) {
+    let [s0, s1, s2, s3] = load_tile(simd, steps);
+    for (group, weights) in weights.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        for (tile, weights) in weights.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
+            let mut sums = load_tile(simd, weights);
+            sums = add_scaled(simd, sums, tile_of(rows[0], group, tile), s0);
+            sums = add_scaled(simd, sums, tile_of(rows[1], group, tile), s1);
+            sums = add_scaled(simd, sums, tile_of(rows[2], group, tile), s2);
+            sums = add_scaled(simd, sums, tile_of(rows[3], group, tile), s3);
             for (weight, sum) in weights.iter_mut().zip(sums) {
                 simd.store(weight, sum);
             }
