@@ -4,18 +4,20 @@ use super::vectorizer::named;
 use super::{LabelArgs, ParamArgs, ReadArgs};
 use clap::Args;
 use std::path::PathBuf;
+use xmc::Preset;
 use xmc_tree::TaxonomyFormat;
 
 const EXAMPLES: &str = "\
 Examples:
   xmc train --train titles.tsv.gz --model subjects
+  xmc train --train titles.tsv.gz --model subjects --preset balanced
   xmc train --train train.tsv --valid valid.tsv --labels labels.tsv --model subjects --json
   xmc train --train items.csv --text-column title,brand --label-column tags --model items
   xmc train --train titles.tsv --model m --vectorizer words:1-2 --vectorizer char_wb:3-5,min-df=5
   xmc train --train items.tsv --labels labels.tsv --taxonomy categories.tsv --model items
   xmc train --train X.npz --train-labels Y.npz --tree C0.npz,C1.npz --weights f32 --model m
 
-Hyper-parameters come from the command line, then from --params, then from the defaults. A file
+Hyper-parameters come from the command line, then from --params or --preset, then from the defaults. A file
 for --params is what --print-params prints. The defaults of tree, solver and search are PECOS's,
 but for --kmeans-tolerance (PECOS: 0) and --weights (PECOS: f32).
 
@@ -64,6 +66,9 @@ pub(crate) struct TrainArgs {
     /// Labels to keep each record apart from, records x labels (.npz); see --negatives usn
     #[arg(long, value_name = "FILE")]
     pub(crate) hard_negatives: Option<PathBuf>,
+    /// A measured bundle of hyper-parameters for text: fast, balanced or accurate; other options go before it
+    #[arg(long, value_name = "NAME", conflicts_with = "params")]
+    pub(crate) preset: Option<Preset>,
     /// Hyper-parameters (TOML); options on the command line go before it
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<PathBuf>,

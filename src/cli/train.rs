@@ -37,7 +37,7 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<()> {
 /// Command line over file over defaults.
 fn resolve_params(args: &TrainArgs) -> Result<TrainParams> {
     let mut params = match &args.params {
-        None => TrainParams::default(),
+        None => args.preset.map_or_else(TrainParams::default, TrainParams::preset),
         Some(path) => {
             let text =
                 std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -9,6 +9,7 @@ mod explain;
 mod formats;
 mod inspect;
 mod interrupt;
+mod options;
 mod scene;
 mod streaming;
 mod synth;

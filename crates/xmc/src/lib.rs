@@ -46,6 +46,7 @@ mod meta;
 mod model;
 mod params;
 mod predictor;
+mod preset;
 mod scope;
 mod stages;
 mod trainer;
@@ -61,6 +62,7 @@ pub use meta::{DataSource, Meta};
 pub use model::{Evaluation, Model, Prediction};
 pub use params::TrainParams;
 pub use predictor::Predictor;
+pub use preset::Preset;
 pub use scope::Scope;
 pub use trainer::Trainer;
 
