@@ -63,7 +63,7 @@ fn a_taxonomy_becomes_the_tree_and_a_broken_one_is_refused() {
         ("sign language", "people"),
     ];
     let lines: Vec<String> = places.iter().map(|(label, path)| format!("{label}\t{path}\n")).collect();
-    scene.write("tree.tsv", &lines.concat());
+    scene.write("tree.tsv", lines.concat());
     let train = ["train", "--train", "train.tsv", "--model", "by-hand", "--taxonomy", "tree.tsv"];
     scene.run(&train).ok();
     assert!(scene.run(&["eval", "--model", "by-hand", "--test", "test.tsv", "--json"]).ok().contains("p@1"));

@@ -335,6 +335,7 @@ fn families<'a>(
 mod tests {
     use super::*;
     use crate::TreeLayer;
+    use std::borrow::Borrow;
 
     /// Margins by layer and child.
     struct Fixed(Vec<Vec<f32>>, LabelTree);
@@ -354,9 +355,10 @@ mod tests {
         LabelTree::from_layers(vec![top, leaves]).unwrap()
     }
 
-    fn search(params: SearchParams, margins: Vec<Vec<f32>>) -> Vec<Scored> {
+    fn search(params: impl Borrow<SearchParams>, margins: Vec<Vec<f32>>) -> Vec<Scored> {
+        let params = params.borrow();
         params.check().unwrap();
-        run(&tree(), Search::new(&params), margins)
+        run(&tree(), Search::new(params), margins)
     }
 
     fn run(tree: &LabelTree, search: Search<'_>, margins: Vec<Vec<f32>>) -> Vec<Scored> {
