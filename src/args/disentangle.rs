@@ -18,8 +18,8 @@ and is missed where the search looks in another. Every training record is led to
 labels are copied into (or moved to) the clusters where their records are looked for.
 
 It pays where labels mean several things. Copies make clusters larger and queries dearer: compare at
-equal inner products per query ('xmc eval --json' says them), with a smaller --beam for the new
-model. With --copies 1 labels only move: this costs nothing and is what copies have to beat.
+equal inner products per query ('xmc eval' says them), with a smaller --beam for the new model. With
+--copies 1 labels only move, which is what copies have to beat.
 
 The data must be those that the model was trained on. What is above the labels stays as it is, and so
 do clusters whose labels are the same; the others are trained. The new model is written whole or not
@@ -76,6 +76,9 @@ pub(crate) struct AssignmentArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one,
         help = help("Clusters that a training record is led to; few are better", default().match_beam))]
     match_beam: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = at_least_one,
+        help = help("Parts of a cross-fit: with 2, a record is led by what was trained on the others, as a new text will be; slower; better copies of labels with dozens of records, worse of rare ones", default().folds))]
+    folds: Option<usize>,
     #[arg(long, value_name = "NAME", value_parser = named::<AssignmentRule>,
         help = help("How the clusters of a label are chosen: greedy (those that cover the most records anew), topk (those with the most records, as published: several times the copies)", name(&default().rule)))]
     copy_rule: Option<AssignmentRule>,
@@ -98,6 +101,7 @@ impl AssignmentArgs {
     /// Puts what was typed into `params`.
     pub(crate) fn apply(&self, params: &mut DisentangleTraining) {
         params.match_beam = self.match_beam.unwrap_or(params.match_beam);
+        params.folds = self.folds.unwrap_or(params.folds);
         params.rule = self.copy_rule.unwrap_or(params.rule);
         params.min_gain = self.min_gain.unwrap_or(params.min_gain);
         params.max_leaf_factor = self.max_leaf_factor.unwrap_or(params.max_leaf_factor);

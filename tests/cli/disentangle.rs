@@ -62,14 +62,11 @@ fn copies_are_better_where_records_are_led_as_new_ones_would_be() {
     disentangle(&scene, "copied", &[]);
     let report = disentangle(&scene, "crossed", &["--folds", "2"]);
     assert!(number(&report["trees"][0]["covered"]) > 1.1 * number(&report["trees"][0]["covered_before"]));
-    // A narrower search in more copies: the same cost, and more is found.
-    let (copied, crossed) = (eval(&scene, "copied", "4"), eval(&scene, "crossed", "3"));
-    assert!(
-        number(&crossed["inner_products"]) < 1.05 * number(&copied["inner_products"]),
-        "{copied} {crossed}"
-    );
-    assert!(number(&crossed["p@1"]) >= number(&copied["p@1"]) - 0.5, "{copied} {crossed}");
-    assert!(number(&crossed["r@10"]) >= number(&copied["r@10"]) - 1.0, "{copied} {crossed}");
+    // R@10 85.1 and 87.9, inner products 29.9 and 32.4 when this was written.
+    let (copied, crossed) = (eval(&scene, "copied", "2"), eval(&scene, "crossed", "2"));
+    let of = |value: &Value, name| number(&value[name]);
+    assert!(of(&crossed, "r@10") > of(&copied, "r@10") + 1.0, "{copied} {crossed}");
+    assert!(of(&crossed, "inner_products") < 1.2 * of(&copied, "inner_products"), "{copied} {crossed}");
     disentangle(&scene, "again", &["--folds", "2", "--threads", "1"]);
     assert_eq!(scene.bytes_of("again"), scene.bytes_of("crossed"));
 }

@@ -41,6 +41,21 @@ impl<'d> TrainingSet<'d> {
             .hard_negatives(self.hard_negatives.as_deref())
     }
 
+    /// Only the instances `rows`, with what is learnt from them.
+    pub(crate) fn select_rows(&self, rows: &[usize]) -> Result<TrainingSet<'static>, XmcError> {
+        let of = |matrix: &Option<Cow<'_, Csr>>| matrix.as_ref().map(|m| Cow::Owned(m.select_rows(rows)));
+        let weights = self.weights.as_ref().map(|weights| rows.iter().map(|&row| weights[row]).collect());
+        Ok(TrainingSet {
+            tfidf: None,
+            x: Cow::Owned(select_rows(&self.x, rows)?),
+            y: Cow::Owned(self.y.select_rows(rows)),
+            weights: weights.map(Cow::Owned),
+            names: None,
+            relevance: of(&self.relevance),
+            hard_negatives: of(&self.hard_negatives),
+        })
+    }
+
     /// The features of `dataset`: made from its texts (and, where `with_names`, the labels' names), or as they are.
     /// Without a `tfidf` that was fitted on the same texts before, one is fitted.
     pub(crate) fn new(
@@ -101,6 +116,12 @@ impl<'d> TrainingSet<'d> {
             },
         })
     }
+}
+
+/// Instances `rows` of `x`.
+pub(crate) fn select_rows(x: &Features, rows: &[usize]) -> Result<Features, XmcError> {
+    let dense = x.dense().map(|dense| dense.select(Axis(0), rows));
+    Ok(Features::new(x.sparse().select_rows(rows), dense)?)
 }
 
 fn vectorize(

@@ -91,7 +91,7 @@ fn disentangling_a_model_gives_the_model_that_is_trained_in_one_go() {
     train.label_map = named.into();
     for copies in [1, 3] {
         let mut wanted = with_copies(copies);
-        wanted.n_trees = 2;
+        (wanted.n_trees, wanted.disentangle.folds) = (2, copies);
         let one_go = Model::train(&train, wanted.clone()).unwrap();
         assert!(one_go.meta().label_names && one_go.meta().disentangled.len() == 2);
         let off = TrainParams { disentangle: DisentangleTraining::default(), ..wanted.clone() };
@@ -145,6 +145,9 @@ fn every_option_reaches_the_assignment() {
     let tight = copies(DisentangleTraining::default().copies(2).max_leaf_factor(1.0));
     let unlimited = copies(DisentangleTraining::default().copies(2).max_leaf_factor(0.0));
     assert!(tight.covered < unlimited.covered && unlimited.crowded_out == 0);
+    let crossed = copies(DisentangleTraining::default().copies(2).folds(2));
+    assert!(crossed.covered_before < default.covered_before, "what was learnt is easy to find again");
+    assert!(crossed.copies > default.copies);
     let rounds = copies(DisentangleTraining::default().copies(2).rounds(2));
     assert_eq!(rounds.trained, rounds.clusters);
     assert_ne!(rounds, default);
@@ -192,6 +195,7 @@ fn a_tree_without_clusters_and_parameters_out_of_range_are_refused() {
     for wrong in [
         wanted().match_beam(0),
         wanted().rounds(0),
+        wanted().folds(0),
         wanted().min_gain(-0.1),
         wanted().max_leaf_factor(0.5),
         wanted().max_leaf_factor(f32::NAN),

@@ -18,6 +18,11 @@ pub struct DisentangleTraining {
     /// Clusters that a training instance is led to. At least 1, default 2: with more, the clusters where the
     /// instance will be looked for stand out less from the others.
     pub match_beam: usize,
+    /// Parts of a cross-fit: with 2 and more, an instance is led by layers that were trained without its part, as a new
+    /// text will be, and not to where it was learnt to belong. Costs the training of the layers above as many times,
+    /// and makes more copies and better ones where every label has dozens of instances; labels with a few are
+    /// led astray. At least 1, default 1: the layers as they are.
+    pub folds: usize,
     /// How the clusters of a label are chosen. Default `greedy`; `topk` is the published rule, which needs several
     /// times the copies.
     pub rule: AssignmentRule,
@@ -34,7 +39,7 @@ pub struct DisentangleTraining {
 impl Default for DisentangleTraining {
     fn default() -> Self {
         let DisentangleParams { rule, min_gain, max_leaf_factor, .. } = DisentangleParams::default();
-        Self { copies: 0, match_beam: 2, rule, min_gain, max_leaf_factor, rounds: 1 }
+        Self { copies: 0, match_beam: 2, folds: 1, rule, min_gain, max_leaf_factor, rounds: 1 }
     }
 }
 
@@ -53,6 +58,13 @@ impl DisentangleTraining {
     #[must_use]
     pub fn match_beam(mut self, match_beam: usize) -> Self {
         self.match_beam = match_beam;
+        self
+    }
+
+    /// Sets [`Self::folds`].
+    #[must_use]
+    pub fn folds(mut self, folds: usize) -> Self {
+        self.folds = folds;
         self
     }
 
@@ -95,7 +107,8 @@ impl DisentangleTraining {
     /// [`XmcError::Tree`] and [`XmcError::Param`] for the first one that is out of its range.
     pub fn check(&self) -> Result<(), XmcError> {
         self.assignment()?;
-        for (name, found) in [("match_beam", self.match_beam), ("rounds", self.rounds)] {
+        let counts = [("match_beam", self.match_beam), ("folds", self.folds), ("rounds", self.rounds)];
+        for (name, found) in counts {
             if found == 0 {
                 return Err(XmcError::Param { name, expected: "at least 1", found: 0.0 });
             }

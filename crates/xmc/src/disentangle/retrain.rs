@@ -1,12 +1,12 @@
 //! One tree: where its labels go, and the last layer trained for it.
 
 use crate::stages::Stages;
-use crate::training_set::TrainingSet;
+use crate::training_set::{TrainingSet, select_rows};
 use crate::{TrainParams, XmcError};
 use serde::{Deserialize, Serialize};
-use xmc_sparse::NoProgress;
+use xmc_sparse::{Csr, NoProgress};
 use xmc_store::ModelWriter;
-use xmc_tree::{DisentangleReport, Disentangled, LabelTree};
+use xmc_tree::{DisentangleReport, Disentangled, LabelTree, SearchParams};
 use xmc_xrlinear::{LeavesReport, UpperLayers, XrLinear};
 
 /// Instances on which inner products are counted: their mean over all differs by little.
@@ -96,7 +96,11 @@ impl Retraining<'_> {
     /// Where the labels below `upper` go.
     fn assign(&self, upper: &UpperLayers) -> Result<Disentangled, XmcError> {
         let TrainParams { disentangle, search, .. } = self.params;
-        let matched = upper.matched(&self.set.x, &disentangle.matching(search), self.stages)?;
+        let search = disentangle.matching(search);
+        let matched = match disentangle.folds {
+            1 => upper.matched(&self.set.x, &search, self.stages)?,
+            _ => self.cross_fitted(upper.tree(), &search)?,
+        };
         let assignment = disentangle.assignment()?;
         let assigned = self.stages.time("assign", |progress| {
             progress.begin("assign", None, "labels");
@@ -105,6 +109,25 @@ impl Retraining<'_> {
             assigned
         });
         Ok(assigned?)
+    }
+
+    /// The clusters above the labels of `tree` that every instance is led to by layers that have not seen it: every
+    /// part of the instances by layers trained on the other parts.
+    fn cross_fitted(&self, tree: &LabelTree, search: &SearchParams) -> Result<Csr, XmcError> {
+        let (linear, folds) = (self.params.linear.check()?, self.params.disentangle.folds);
+        let n_rows = self.set.x.n_samples();
+        let mut led: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n_rows];
+        for fold in 0..folds {
+            // One of every few, as data may be in the order of their labels.
+            let (asked, taught): (Vec<usize>, Vec<usize>) = (0..n_rows).partition(|row| row % folds == fold);
+            let (set, passing) = (self.set.select_rows(&taught)?, ModelWriter::in_memory());
+            let upper = linear.fit_upper(set.instances(), tree, &passing, self.prefix, self.stages)?.0;
+            let lists = upper.lead(&select_rows(&self.set.x, &asked)?, search, self.stages)?;
+            for (&row, list) in asked.iter().zip(lists.iter()) {
+                led[row] = list.iter().map(|cluster| (cluster.id, 1.0)).collect();
+            }
+        }
+        Ok(Csr::from_rows(tree.leaves().n_parents(), led)?)
     }
 
     /// Inner products of a query before and after.
