@@ -31,10 +31,11 @@ use xmc_tree::SearchParams;
 ///
 /// ```
 /// # use xmc::*;
-/// # let texts = (0..400).map(|n| (format!("{} {n}", ["pie", "tree", "phone", "desk"][n % 4]), vec![["apple", "apple", "apple", "wood"][n % 4]]));
+/// # let (words, labels) = (["pie", "phone", "oak", "sail"], ["apple", "apple", "wood", "sea"]);
+/// # let texts = (0..400).map(|n| (format!("{} {n}", words[n % 4]), vec![labels[n % 4]]));
 /// # let dataset = Dataset::from_examples(texts);
 /// # let mut params = TrainParams::default();
-/// # params.tree = params.tree.branching(2).max_leaf(1);
+/// # params.tree = params.tree.branching(2).max_leaf(2);
 /// let model = Model::train(&dataset, params)?;
 /// let wanted = DisentangleTraining::default().copies(2);
 /// let disentangled = Disentangler::new(&model, wanted).fit(&dataset)?;
