@@ -104,19 +104,13 @@ fn scores_of<S: Simd>(simd: S, rows: [&[Lanes]; BLOCK], weights: &[Lanes]) -> [L
 /// `w += Σ step · x` over eight rows.
 #[inline(always)]
 fn add_steps<S: Simd>(simd: S, rows: [&[Lanes]; BLOCK], steps: &[Lanes; BLOCK], weights: &mut [Lanes]) {
-    let [s0, s1, s2, s3] = load_tile(simd, &[steps[0], steps[1], steps[2], steps[3]]);
-    let [s4, s5, s6, s7] = load_tile(simd, &[steps[4], steps[5], steps[6], steps[7]]);
+    let first = load_tile(simd, &[steps[0], steps[1], steps[2], steps[3]]);
+    let second = load_tile(simd, &[steps[4], steps[5], steps[6], steps[7]]);
     for (group, weights) in weights.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
         for (tile, weights) in weights.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
             let mut sums = load_tile(simd, weights);
-            sums = add_scaled(simd, sums, tile_of(rows[0], group, tile), s0);
-            sums = add_scaled(simd, sums, tile_of(rows[1], group, tile), s1);
-            sums = add_scaled(simd, sums, tile_of(rows[2], group, tile), s2);
-            sums = add_scaled(simd, sums, tile_of(rows[3], group, tile), s3);
-            sums = add_scaled(simd, sums, tile_of(rows[4], group, tile), s4);
-            sums = add_scaled(simd, sums, tile_of(rows[5], group, tile), s5);
-            sums = add_scaled(simd, sums, tile_of(rows[6], group, tile), s6);
-            sums = add_scaled(simd, sums, tile_of(rows[7], group, tile), s7);
+            sums = add_four(simd, sums, [rows[0], rows[1], rows[2], rows[3]], (group, tile), first);
+            sums = add_four(simd, sums, [rows[4], rows[5], rows[6], rows[7]], (group, tile), second);
             for (weight, sum) in weights.iter_mut().zip(sums) {
                 simd.store(weight, sum);
             }
@@ -127,19 +121,30 @@ fn add_steps<S: Simd>(simd: S, rows: [&[Lanes]; BLOCK], steps: &[Lanes; BLOCK], 
 /// The same over four rows.
 #[inline(always)]
 fn add_few_steps<S: Simd>(simd: S, rows: [&[Lanes]; TILE], steps: &[Lanes; TILE], weights: &mut [Lanes]) {
-    let [s0, s1, s2, s3] = load_tile(simd, steps);
+    let steps = load_tile(simd, steps);
     for (group, weights) in weights.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
         for (tile, weights) in weights.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
-            let mut sums = load_tile(simd, weights);
-            sums = add_scaled(simd, sums, tile_of(rows[0], group, tile), s0);
-            sums = add_scaled(simd, sums, tile_of(rows[1], group, tile), s1);
-            sums = add_scaled(simd, sums, tile_of(rows[2], group, tile), s2);
-            sums = add_scaled(simd, sums, tile_of(rows[3], group, tile), s3);
+            let sums = add_four(simd, load_tile(simd, weights), rows, (group, tile), steps);
             for (weight, sum) in weights.iter_mut().zip(sums) {
                 simd.store(weight, sum);
             }
         }
     }
+}
+
+/// `sums + Σ step · x` over four rows, in four neighbouring columns.
+#[inline(always)]
+fn add_four<S: Simd>(
+    simd: S,
+    mut sums: [S::V; TILE],
+    rows: [&[Lanes]; TILE],
+    (group, tile): (usize, usize),
+    steps: [S::V; TILE],
+) -> [S::V; TILE] {
+    sums = add_scaled(simd, sums, tile_of(rows[0], group, tile), steps[0]);
+    sums = add_scaled(simd, sums, tile_of(rows[1], group, tile), steps[1]);
+    sums = add_scaled(simd, sums, tile_of(rows[2], group, tile), steps[2]);
+    add_scaled(simd, sums, tile_of(rows[3], group, tile), steps[3])
 }
 
 #[inline(always)]

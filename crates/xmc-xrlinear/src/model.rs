@@ -22,9 +22,13 @@ pub(crate) struct ModelInfo {
 
 impl ModelInfo {
     pub(crate) fn new(x: &Features, tree: &LabelTree, weights: WeightType) -> Self {
+        Self::of_shape((x.n_sparse(), x.n_dense()), tree, weights)
+    }
+
+    fn of_shape((n_sparse, n_dense): (usize, usize), tree: &LabelTree, weights: WeightType) -> Self {
         Self {
-            n_sparse: x.n_sparse() as u64,
-            n_dense: x.n_dense() as u64,
+            n_sparse: n_sparse as u64,
+            n_dense: n_dense as u64,
             depth: tree.depth() as u64,
             n_labels: tree.n_labels() as u64,
             weights,
@@ -47,21 +51,13 @@ impl ModelInfo {
         number: usize,
         layer: &TreeLayer,
     ) -> Result<LayerWeights, XrLinearError> {
-        let n_features = (self.n_sparse as usize, self.n_dense as usize);
         let prefix = format!("{prefix}/layer{number}");
-        LayerWeights::open(container, &prefix, number, layer, self.widths(layer), n_features)
+        LayerWeights::open(container, &prefix, number, layer, self.widths(layer), self.n_features())
     }
 
     /// What `of` was trained with, for a tree with the same upper layers.
     pub(crate) fn like(of: &XrLinear, tree: &LabelTree) -> Self {
-        let (n_sparse, n_dense) = of.n_features;
-        Self {
-            n_sparse: n_sparse as u64,
-            n_dense: n_dense as u64,
-            depth: tree.depth() as u64,
-            n_labels: tree.n_labels() as u64,
-            weights: of.layers[0].widths().value,
-        }
+        Self::of_shape(of.n_features, tree, of.layers[0].widths().value)
     }
 
     /// Numbers of sparse and of dense features.
@@ -122,11 +118,10 @@ impl XrLinear {
     pub fn open(container: &Container, prefix: &str) -> Result<Self, XrLinearError> {
         let info: ModelInfo = container.record(&format!("{prefix}/info"))?;
         let tree = info.read_tree(container, prefix)?;
-        let n_features = (info.n_sparse as usize, info.n_dense as usize);
         let layers = tree.layers().iter().enumerate();
         let layers = layers.map(|(number, layer)| info.open_layer(container, prefix, number, layer));
         let layers = layers.collect::<Result<_, _>>()?;
-        Ok(Self { tree, layers, n_features })
+        Ok(Self { tree, layers, n_features: info.n_features() })
     }
 
     /// The weights of every layer, root first.
