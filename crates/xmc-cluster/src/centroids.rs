@@ -57,7 +57,7 @@ impl<'a> Centroids<'a> {
         {
             let lane = (cluster - clusters.start) as usize;
             row.entries.iter().for_each(|entry| self.sparse[entry.feature as usize][lane] += entry.value);
-            let values = dense_row(self.dense_rows, row);
+            let values = row.dense(self.dense_rows);
             self.dense.iter_mut().zip(values).for_each(|(sums, value)| sums[lane] += value);
             self.n_rows[lane] += 1;
             own[lane] += f64::from(row.own);
@@ -97,7 +97,7 @@ impl<'a> Centroids<'a> {
         for entry in &row.entries {
             add_scaled(&mut sums, entry.value, &self.sparse[entry.feature as usize]);
         }
-        for (&value, lanes) in dense_row(self.dense_rows, row).iter().zip(&self.dense) {
+        for (&value, lanes) in row.dense(self.dense_rows).iter().zip(&self.dense) {
             add_scaled(&mut sums, value, lanes);
         }
         if let Some(lane) = assigned {
@@ -116,11 +116,4 @@ impl<'a> Centroids<'a> {
 
 fn add_scaled(sums: &mut Lanes, value: f32, lanes: &Lanes) {
     sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += value * lane);
-}
-
-fn dense_row<'a>(dense: Option<ArrayView2<'a, f32>>, row: &NodeRow) -> &'a [f32] {
-    let Some(dense) = dense else { return &[] };
-    let width = dense.ncols();
-    let all = dense.to_slice().expect("invariant: dense features are in row order");
-    &all[row.id as usize * width..(row.id as usize + 1) * width]
 }

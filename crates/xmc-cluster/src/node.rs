@@ -7,6 +7,7 @@
 //! Text has a long tail, so each level down drops most of what is left; the shared features are
 //! renumbered without gaps, so that the centroids of a small node fit the cache.
 
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -30,6 +31,15 @@ pub(crate) struct NodeRow {
     pub(crate) is_zero: bool,
     /// Shared features, increasing.
     pub(crate) entries: Vec<Entry>,
+}
+
+impl NodeRow {
+    /// The row's part of the dense features of the whole matrix; empty where there are none.
+    pub(crate) fn dense<'a>(&self, rows: Option<ArrayView2<'a, f32>>) -> &'a [f32] {
+        let Some(rows) = rows else { return &[] };
+        let all = rows.to_slice().expect("invariant: dense features are in row order");
+        &all[self.id as usize * rows.ncols()..][..rows.ncols()]
+    }
 }
 
 /// Rows in increasing order of their ids, features numbered `0..n_features`.

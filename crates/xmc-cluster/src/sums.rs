@@ -62,7 +62,7 @@ impl<'a> RowSum<'a> {
         let sum_block = |block: &[Weighted]| {
             let mut sum = vec![0.0; rows.ncols()];
             for &(row, weight) in block {
-                let values = rows.row(node.rows[row as usize].id as usize);
+                let values = node.rows[row as usize].dense(self.dense_rows);
                 sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += weight * value);
             }
             sum
@@ -102,10 +102,7 @@ impl<'a> RowSum<'a> {
     }
 
     fn product(&self, row: &NodeRow) -> f32 {
-        let dense = self.dense_rows.map_or(0.0, |rows| {
-            let values = rows.row(row.id as usize).to_slice();
-            dot_dense(&self.dense, values.expect("invariant: dense features are in row order"))
-        });
+        let dense = dot_dense(&self.dense, row.dense(self.dense_rows));
         dot_entries(&self.sparse, &row.entries) + dense
     }
 }
@@ -159,17 +156,23 @@ fn dot_entries(sums: &[f32], entries: &[Entry]) -> f32 {
 
 /// Thirty-two running sums, which the compiler keeps in vector registers: one chain of additions would wait for itself.
 fn dot_dense(left: &[f32], right: &[f32]) -> f32 {
-    let (mut even, mut odd) = ([0.0f32; 16], [0.0f32; 16]);
+    let mut sums = [0.0f32; 32];
     let (left, left_rest) = left.as_chunks::<32>();
     let (right, right_rest) = right.as_chunks::<32>();
     for (a, b) in left.iter().zip(right) {
-        for lane in 0..16 {
-            even[lane] += a[lane] * b[lane];
-            odd[lane] += a[lane + 16] * b[lane + 16];
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
         }
     }
     let rest: f32 = left_rest.iter().zip(right_rest).map(|(a, b)| a * b).sum();
-    let eight: [f32; 8] = std::array::from_fn(|at| (even[at] + odd[at]) + (even[at + 8] + odd[at + 8]));
+    sum_of(&sums) + rest
+}
+
+/// The sum, in halves. Not inlined: the compiler would lay out the loops before it by the pairs that are added here.
+#[inline(never)]
+fn sum_of(values: &[f32; 32]) -> f32 {
+    let eight: [f32; 8] =
+        std::array::from_fn(|at| (values[at] + values[at + 8]) + (values[at + 16] + values[at + 24]));
     let four: [f32; 4] = std::array::from_fn(|at| eight[at] + eight[at + 4]);
-    (four[0] + four[2]) + (four[1] + four[3]) + rest
+    (four[0] + four[2]) + (four[1] + four[3])
 }

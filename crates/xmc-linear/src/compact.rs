@@ -210,13 +210,15 @@ impl Compactor {
                 number => out.entries.push(Entry { feature: number - 1, value }),
             }
         }
-        let dense_norm: f32 = row.dense.iter().map(|v| v * v).sum();
         out.own_ptr.push(out.own_values.len() as u32);
+        let mut squares = Lanes::ZERO;
         out.dense.extend(row.dense.chunks(LANES).map(|values| {
             let mut lanes = Lanes::ZERO;
             lanes.0[..values.len()].copy_from_slice(values);
+            squares.0.iter_mut().zip(lanes.0).for_each(|(sum, value)| *sum += value * value);
             lanes
         }));
+        let dense_norm: f32 = squares.0.iter().sum();
         out.heads.push(RowHead {
             start,
             end: out.entries.len() as u32,

@@ -1,4 +1,4 @@
-//! The dense part of a pass: eight instances at a time.
+//! The dense part of a pass: eight instances at a time, or few lanes.
 //!
 //! The dense score of an instance reads every dense weight, and a step changes every one. A block of instances
 //! shares that: one walk over the weights scores all of them, and one walk adds all their steps. In between,
@@ -19,6 +19,8 @@ pub(crate) struct DenseBlock<'a> {
     rows: [&'a [Lanes]; BLOCK],
     /// Scores before the block.
     scores: [Lanes; BLOCK],
+    /// `⟨xᵢ, xⱼ⟩` of instance i with those before it.
+    products: [[f32; BLOCK]; BLOCK],
     /// The step of each instance; zero where there was none.
     steps: [Lanes; BLOCK],
     /// Instances of the block that have stepped, in order.
@@ -31,8 +33,14 @@ impl<'a> DenseBlock<'a> {
     #[inline(always)]
     pub(crate) fn new<S: Simd>(simd: S, rows: &'a CompactRows, ids: &[u32], weights: &[Lanes]) -> Self {
         let rows = std::array::from_fn(|at| rows.dense_row(ids[at.min(ids.len() - 1)] as usize));
-        let (zeros, stepped) = ([Lanes::ZERO; BLOCK], [0; BLOCK]);
-        Self { rows, scores: scores_of(simd, rows, weights), steps: zeros, stepped, n_stepped: 0 }
+        Self {
+            rows,
+            scores: scores_of(simd, rows, weights),
+            products: products_of(simd, rows),
+            steps: [Lanes::ZERO; BLOCK],
+            stepped: [0; BLOCK],
+            n_stepped: 0,
+        }
     }
 
     /// The score of instance `at` of the block, after the steps of those before it.
@@ -40,8 +48,8 @@ impl<'a> DenseBlock<'a> {
     pub(crate) fn score<S: Simd>(&self, simd: S, at: usize) -> S::V {
         let mut score = simd.load(&self.scores[at]);
         for &earlier in &self.stepped[..self.n_stepped] {
-            let product = dot(simd, self.rows[at], self.rows[earlier]);
-            score = simd.fma(simd.splat(product), simd.load(&self.steps[earlier]), score);
+            let product = simd.splat(self.products[at][earlier]);
+            score = simd.fma(product, simd.load(&self.steps[earlier]), score);
         }
         score
     }
@@ -68,6 +76,81 @@ impl<'a> DenseBlock<'a> {
                 add_few_steps(simd, rows, &steps, weights);
             }
             _ => add_steps(simd, self.rows, &self.steps, weights),
+        }
+    }
+}
+
+/// Lanes that [`FewLanes`] holds.
+pub(crate) const FEW: usize = TILE;
+
+/// The dense weights of a few lanes, for the passes in which no others are left: the columns stand side by side, and a
+/// vector operation takes sixteen columns of one lane in place of sixteen lanes of one column.
+pub(crate) struct FewLanes {
+    /// The lanes, `n_lanes` of them.
+    lanes: [usize; FEW],
+    n_lanes: usize,
+    /// Sixteen columns of each lane, then the next sixteen; zeros where there is no lane.
+    weights: Vec<[Lanes; FEW]>,
+}
+
+impl FewLanes {
+    /// Takes the lanes of `live`, at most [`FEW`] and at least one, out of `dense`.
+    pub(crate) fn gather(live: u16, dense: &[Lanes]) -> Self {
+        let (mut lanes, mut n_lanes) = ([0; FEW], 0);
+        for lane in (0..LANES).filter(|lane| live >> lane & 1 == 1) {
+            lanes[n_lanes] = lane;
+            n_lanes += 1;
+        }
+        let mut few = Self { lanes, n_lanes, weights: vec![[Lanes::ZERO; FEW]; dense.len() / LANES] };
+        for (columns, weights) in dense.as_chunks::<LANES>().0.iter().zip(&mut few.weights) {
+            for (&lane, weights) in few.lanes[..n_lanes].iter().zip(weights) {
+                weights.0 = columns.map(|column| column.0[lane]);
+            }
+        }
+        few
+    }
+
+    /// Puts them back.
+    pub(crate) fn scatter(self, dense: &mut [Lanes]) {
+        for (columns, weights) in dense.as_chunks_mut::<LANES>().0.iter_mut().zip(self.weights) {
+            for (&lane, weights) in self.lanes[..self.n_lanes].iter().zip(weights) {
+                for (column, weight) in columns.iter_mut().zip(weights.0) {
+                    column.0[lane] = weight;
+                }
+            }
+        }
+    }
+
+    /// The score of a row in the lanes that are held, and zero in the others.
+    #[inline(always)]
+    pub(crate) fn score<S: Simd>(&self, simd: S, row: &[Lanes]) -> S::V {
+        let mut sums = [simd.splat(0.0); FEW];
+        for (x, weights) in row.iter().zip(&self.weights) {
+            sums = add_to_each(simd, sums, simd.load(x), load_tile(simd, weights));
+        }
+        let sums = sum_each(simd, sums);
+        let mut scores = Lanes::ZERO;
+        for (&lane, sum) in self.lanes[..self.n_lanes].iter().zip(sums) {
+            scores.0[lane] = sum;
+        }
+        simd.load(&scores)
+    }
+
+    /// `w += step · x`.
+    #[inline(always)]
+    pub(crate) fn step<S: Simd>(&mut self, simd: S, row: &[Lanes], step: S::V) {
+        let mut steps = Lanes::ZERO;
+        simd.store(&mut steps, step);
+        let mut of_lane = [simd.splat(0.0); FEW];
+        for (of_lane, &lane) in of_lane.iter_mut().zip(&self.lanes[..self.n_lanes]) {
+            *of_lane = simd.splat(steps.0[lane]);
+        }
+        for (x, weights) in row.iter().zip(&mut self.weights) {
+            let x = simd.load(x);
+            for (weights, step) in weights.iter_mut().zip(of_lane) {
+                let moved = simd.fma(x, step, simd.load(weights));
+                simd.store(weights, moved);
+            }
         }
     }
 }
@@ -176,18 +259,77 @@ fn add_scaled<S: Simd>(simd: S, sums: [S::V; TILE], x: [f32; TILE], step: S::V) 
     ]
 }
 
-/// The inner product of two rows.
+/// The inner products of each row with those before it.
 #[inline(always)]
-fn dot<S: Simd>(simd: S, left: &[Lanes], right: &[Lanes]) -> f32 {
-    let (mut even, mut odd) = (simd.splat(0.0), simd.splat(0.0));
-    let (left, left_last) = left.as_chunks::<2>();
-    let (right, right_last) = right.as_chunks::<2>();
-    for (left, right) in left.iter().zip(right) {
-        even = simd.fma(simd.load(&left[0]), simd.load(&right[0]), even);
-        odd = simd.fma(simd.load(&left[1]), simd.load(&right[1]), odd);
+fn products_of<S: Simd>(simd: S, [a, b, c, d, e, f, g, h]: [&[Lanes]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
+    let mut products = [[0.0; BLOCK]; BLOCK];
+    let mut put = |row: usize, from: usize, values: &[f32]| {
+        products[row][from..from + values.len()].copy_from_slice(values);
+    };
+    for (half, rows) in [[a, b, c, d], [e, f, g, h]].into_iter().enumerate() {
+        let [ba, ca, cb, da, db, dc] = products_among(simd, rows);
+        put(TILE * half + 1, TILE * half, &[ba]);
+        put(TILE * half + 2, TILE * half, &[ca, cb]);
+        put(TILE * half + 3, TILE * half, &[da, db, dc]);
     }
-    for (left, right) in left_last.iter().zip(right_last) {
-        even = simd.fma(simd.load(left), simd.load(right), even);
+    for (row, values) in products_between(simd, [e, f, g, h], [a, b, c, d]).iter().enumerate() {
+        put(TILE + row, 0, values);
     }
-    simd.sum(simd.add(even, odd))
+    products
+}
+
+/// The inner products of four rows with each other: of the second with the first, of the third with the first two …
+#[inline(always)]
+fn products_among<S: Simd>(simd: S, [a, b, c, d]: [&[Lanes]; TILE]) -> [f32; 6] {
+    let mut sums = [simd.splat(0.0); 6];
+    for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+        let (a, b, c, d) = (simd.load(a), simd.load(b), simd.load(c), simd.load(d));
+        sums = [
+            simd.fma(b, a, sums[0]),
+            simd.fma(c, a, sums[1]),
+            simd.fma(c, b, sums[2]),
+            simd.fma(d, a, sums[3]),
+            simd.fma(d, b, sums[4]),
+            simd.fma(d, c, sums[5]),
+        ];
+    }
+    let [ba, ca, cb, da, db, dc] = sums;
+    [simd.sum(ba), simd.sum(ca), simd.sum(cb), simd.sum(da), simd.sum(db), simd.sum(dc)]
+}
+
+/// The inner products of four rows with four others.
+#[inline(always)]
+fn products_between<S: Simd>(
+    simd: S,
+    [e, f, g, h]: [&[Lanes]; TILE],
+    [a, b, c, d]: [&[Lanes]; TILE],
+) -> [[f32; TILE]; TILE] {
+    let zeros = [simd.splat(0.0); TILE];
+    let mut sums = [zeros; TILE];
+    for at in 0..a.len() {
+        let others = [simd.load(&a[at]), simd.load(&b[at]), simd.load(&c[at]), simd.load(&d[at])];
+        sums = [
+            add_to_each(simd, sums[0], simd.load(&e[at]), others),
+            add_to_each(simd, sums[1], simd.load(&f[at]), others),
+            add_to_each(simd, sums[2], simd.load(&g[at]), others),
+            add_to_each(simd, sums[3], simd.load(&h[at]), others),
+        ];
+    }
+    [sum_each(simd, sums[0]), sum_each(simd, sums[1]), sum_each(simd, sums[2]), sum_each(simd, sums[3])]
+}
+
+/// `sumsᵢ + x · yᵢ`.
+#[inline(always)]
+fn add_to_each<S: Simd>(simd: S, sums: [S::V; TILE], x: S::V, y: [S::V; TILE]) -> [S::V; TILE] {
+    [
+        simd.fma(x, y[0], sums[0]),
+        simd.fma(x, y[1], sums[1]),
+        simd.fma(x, y[2], sums[2]),
+        simd.fma(x, y[3], sums[3]),
+    ]
+}
+
+#[inline(always)]
+fn sum_each<S: Simd>(simd: S, [a, b, c, d]: [S::V; TILE]) -> [f32; TILE] {
+    [simd.sum(a), simd.sum(b), simd.sum(c), simd.sum(d)]
 }

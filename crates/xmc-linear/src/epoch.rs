@@ -11,7 +11,7 @@
 //! What depends on the loss is in [`crate::dual`]; a pass is compiled for each. Features that only row `i` has contribute
 //! `y α Σv²` to `w·xᵢ`, hence `α Σv²` to `G`: see [`crate::CompactRows`].
 
-use crate::dense::{BLOCK, DenseBlock};
+use crate::dense::{BLOCK, DenseBlock, FEW, FewLanes};
 use crate::dual::{Coordinate, DualLoss, Shrink};
 use crate::targets::PairCosts;
 use crate::{CompactRows, Entry};
@@ -21,6 +21,8 @@ use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
 const FETCH_ROW: usize = 6;
 /// How many instances ahead the weights of a row are asked for.
 const FETCH_WEIGHTS: usize = 2;
+/// How many instances ahead the dense part of a row is asked for, when they are visited one by one.
+const FETCH_DENSE: usize = 4;
 /// Weights that outgrow the second-level cache are prefetched; below that it only costs instructions.
 const FETCH_ABOVE: usize = 4096;
 
@@ -116,10 +118,14 @@ impl<L: DualLoss> Epoch<'_, L> {
             bias: simd.load(&self.primal.bias),
             shrink: Shrink { above: simd.load(&self.shrink_above), below: simd.load(&self.shrink_below) },
         };
-        if self.rows.n_dense > 0 {
-            self.visit_in_blocks::<S, FETCH, PLAIN>(simd, &mut running);
+        if self.rows.n_dense == 0 {
+            self.visit_in_turn::<S, FETCH, PLAIN>(simd, &mut running, None);
+        } else if self.live.count_ones() as usize <= FEW {
+            let mut few = FewLanes::gather(self.live, &self.primal.dense);
+            self.visit_in_turn::<S, FETCH, PLAIN>(simd, &mut running, Some(&mut few));
+            few.scatter(&mut self.primal.dense);
         } else {
-            self.visit_in_turn::<S, FETCH, PLAIN>(simd, &mut running);
+            self.visit_in_blocks::<S, FETCH, PLAIN>(simd, &mut running);
         }
         let mut gap = Gap { max: Lanes::ZERO, min: Lanes::ZERO };
         simd.store(&mut gap.max, running.max);
@@ -128,28 +134,46 @@ impl<L: DualLoss> Epoch<'_, L> {
         gap
     }
 
-    /// Visits sparse instances.
+    /// Visits instances one by one; `few` holds the dense weights, if there are any.
     #[inline(always)]
     fn visit_in_turn<S: Simd, const FETCH: bool, const PLAIN: bool>(
         &mut self,
         simd: S,
         running: &mut Running<S>,
+        mut few: Option<&mut FewLanes>,
     ) {
         let mut at = 0;
         while at < self.active.len() {
             if FETCH {
                 self.fetch_ahead::<S, PLAIN>(simd, at);
             }
-            match self.visit::<S, PLAIN>(simd, self.active[at] as usize, simd.splat(0.0), running) {
+            let row = self.active[at] as usize;
+            let dense = match &few {
+                Some(few) => {
+                    if FETCH {
+                        self.fetch_dense(simd, at + FETCH_DENSE);
+                    }
+                    few.score(simd, self.rows.dense_row(row))
+                }
+                None => simd.splat(0.0),
+            };
+            match self.visit::<S, PLAIN>(simd, row, dense, running) {
                 Visit::Shrunk => {
                     self.active.swap_remove(at);
+                    continue;
                 }
-                Visit::Unchanged | Visit::Stepped(_) => at += 1,
+                Visit::Unchanged => {}
+                Visit::Stepped(step) => {
+                    if let Some(few) = &mut few {
+                        few.step(simd, self.rows.dense_row(row), step);
+                    }
+                }
             }
+            at += 1;
         }
     }
 
-    /// Visits instances that have a dense part as well.
+    /// Visits instances that have a dense part as well, for many lanes.
     #[inline(always)]
     fn visit_in_blocks<S: Simd, const FETCH: bool, const PLAIN: bool>(
         &mut self,
@@ -164,8 +188,8 @@ impl<L: DualLoss> Epoch<'_, L> {
             for at in start..end {
                 if FETCH {
                     self.fetch_ahead::<S, PLAIN>(simd, at);
+                    self.fetch_dense(simd, at + BLOCK);
                 }
-                self.fetch_dense(simd, at + BLOCK);
                 let row = self.active[at];
                 match self.visit::<S, PLAIN>(simd, row as usize, block.score(simd, at - start), running) {
                     Visit::Shrunk => continue,
@@ -184,7 +208,7 @@ impl<L: DualLoss> Epoch<'_, L> {
         }
     }
 
-    /// Asks for the dense part of the instance at `at`, one of the next block.
+    /// Asks for the dense part of the instance at `at`, one of the next.
     #[inline(always)]
     fn fetch_dense<S: Simd>(&self, simd: S, at: usize) {
         if let Some(&row) = self.active.get(at) {
