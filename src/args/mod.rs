@@ -1,5 +1,6 @@
 //! What can be typed. Nothing here opens a file or does any work: `cli` resolves it.
 
+mod data;
 mod disentangle;
 mod eval;
 mod explain;
@@ -10,8 +11,10 @@ mod reading;
 mod search;
 mod synth;
 mod train;
+mod tune;
 mod vectorizer;
 
+pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
 pub(crate) use eval::EvalArgs;
 pub(crate) use explain::ExplainArgs;
@@ -22,6 +25,7 @@ pub(crate) use reading::{LabelArgs, ReadArgs};
 pub(crate) use search::SearchArgs;
 pub(crate) use synth::{MultiSenseArgs, SynthArgs, SynthKind, SynthOutput};
 pub(crate) use train::TrainArgs;
+pub(crate) use tune::TuneArgs;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::fmt::Display;
@@ -32,6 +36,7 @@ Examples:
   xmc predict --model subjects new-titles.txt         label the lines of a file, as JSON Lines
   tail -f log | xmc predict --model subjects -        label lines as they come
   xmc eval --model subjects --test held-out.tsv       P@k, R@k, nDCG@k … in percent
+  xmc tune --train titles.tsv --output best.toml      find good hyper-parameters
   xmc explain --model subjects 'Growing roses'        why a text gets its labels
   xmc inspect --model subjects                        what the model is and was made from
 
@@ -61,6 +66,8 @@ pub(crate) enum Verb {
     Predict(PredictArgs),
     /// Score a model on labelled data
     Eval(EvalArgs),
+    /// Search hyper-parameters on validation data
+    Tune(Box<TuneArgs>),
     /// Give labels further places in the tree of a trained model
     Disentangle(Box<DisentangleArgs>),
     /// Show why labels are predicted

@@ -1,10 +1,9 @@
 //! `xmc train`.
 
 use super::vectorizer::named;
-use super::{LabelArgs, ParamArgs, ReadArgs};
+use super::{DataArgs, HyperArgs};
 use clap::Args;
 use std::path::PathBuf;
-use xmc::Preset;
 use xmc_tree::TaxonomyFormat;
 
 const EXAMPLES: &str = "\
@@ -29,24 +28,8 @@ as it is. The same data, options and seed give the same model at any number of t
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {
-    /// Training data, '-' for standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "print_params")]
-    pub(crate) train: Option<PathBuf>,
-    /// Its labels, when they are in a second file (XC, .npz, .npy)
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub(crate) train_labels: Option<PathBuf>,
-    /// Dense features beside the training data (numpy.save), one row for each record
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub(crate) dense: Option<PathBuf>,
-    /// Validation data: the model keeps its scores on them
-    #[arg(long, value_name = "FILE")]
-    pub(crate) valid: Option<PathBuf>,
-    /// Labels of the validation data, when they are in a second file
-    #[arg(long, value_name = "FILE", requires = "valid")]
-    pub(crate) valid_labels: Option<PathBuf>,
-    /// Dense features beside the validation data
-    #[arg(long, value_name = "FILE", requires = "valid")]
-    pub(crate) valid_dense: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
     /// The model directory, to be made or replaced
     #[arg(long, value_name = "DIR", required_unless_present = "print_params")]
     pub(crate) model: Option<PathBuf>,
@@ -66,12 +49,6 @@ pub(crate) struct TrainArgs {
     /// Labels to keep each record apart from, records x labels (.npz); see --negatives usn
     #[arg(long, value_name = "FILE")]
     pub(crate) hard_negatives: Option<PathBuf>,
-    /// A measured bundle of hyper-parameters for text: fast, balanced or accurate; other options go before it
-    #[arg(long, value_name = "NAME", conflicts_with = "params")]
-    pub(crate) preset: Option<Preset>,
-    /// Hyper-parameters (TOML); options on the command line go before it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) params: Option<PathBuf>,
     /// Print the hyper-parameters that would be used, as TOML, and end
     #[arg(long)]
     pub(crate) print_params: bool,
@@ -82,9 +59,5 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) labels: LabelArgs,
-    #[command(flatten)]
-    pub(crate) reading: ReadArgs,
-    #[command(flatten)]
-    pub(crate) hyper: ParamArgs,
+    pub(crate) hyper: HyperArgs,
 }

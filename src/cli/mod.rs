@@ -3,10 +3,12 @@
 mod disentangle;
 mod eval;
 mod explain;
+mod input;
 mod inspect;
 mod predict;
 mod synth;
 mod train;
+mod tune;
 
 use crate::args::{Args, Verb};
 use crate::console::{Console, count};
@@ -26,6 +28,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),
         Verb::Explain(verb) => explain::run(&verb, &console(verb.json)?),
         Verb::Inspect(verb) => inspect::run(&verb, &console(verb.json)?),
+        Verb::Tune(verb) => tune::run(&verb, &console(verb.json)?),
         Verb::Synth(verb) => synth::run(&verb, &console(verb.json())?),
     }
 }

@@ -1,7 +1,7 @@
 //! `xmc train`: data and hyper-parameters to a model directory.
 
 use super::disentangle::describe;
-use super::note_unknown;
+use super::input::{Inputs, resolve_params};
 use crate::args::TrainArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::failure::usage;
@@ -12,17 +12,13 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use xmc::{
-    Csr, DataSource, Dataset, LabelBy, LabelMap, LabelSource, LabelTree, Model, ReadOptions, Scores,
-    TrainParams,
-};
-use xmc::{Trainer, TreeDisentanglement, UnknownLabels, read_dataset};
+use xmc::{Csr, DataSource, LabelMap, LabelTree, Model, Scores, TrainParams, Trainer, TreeDisentanglement};
 use xmc_data::{Columns, read_npz};
 use xmc_tree::TaxonomyFormat;
 
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<()> {
-    let params = resolve_params(args)?;
+    let params = resolve_params(&args.hyper)?;
     if args.print_params {
         return print(toml::to_string(&params).context("writing the hyper-parameters")?.trim_end());
     }
@@ -31,53 +27,6 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<()> {
     match args.json {
         true => print(serde_json::to_string(&report)?),
         false => print(report.summary()),
-    }
-}
-
-/// Command line over file over defaults.
-fn resolve_params(args: &TrainArgs) -> Result<TrainParams> {
-    let mut params = match &args.params {
-        None => args.preset.map_or_else(TrainParams::default, TrainParams::preset),
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            toml::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display()).trim_end()))?
-        }
-    };
-    args.hyper.apply(&mut params);
-    params.check().map_err(usage)?;
-    Ok(params)
-}
-
-/// A file of records and how to read it.
-struct Input {
-    role: &'static str,
-    path: PathBuf,
-    options: ReadOptions,
-}
-
-impl Input {
-    fn read(&self, console: &Console) -> Result<Dataset> {
-        let progress = console.progress();
-        progress.begin(&format!("read {}", self.role), None, "records");
-        let dataset = read_dataset(&self.path, &self.options);
-        progress.end();
-        let dataset = dataset?;
-        console.note_skipped(&self.path, &dataset.skipped);
-        Ok(dataset)
-    }
-
-    /// The files behind it, each in its role.
-    fn files(&self) -> impl Iterator<Item = (String, &Path)> {
-        let second = |name: &str, path: Option<&'_ PathBuf>| path.map(|_| format!("{}-{name}", self.role));
-        let labels =
-            second("labels", self.options.label_path.as_ref()).zip(self.options.label_path.as_deref());
-        let dense = second("dense", self.options.dense.as_ref()).zip(self.options.dense.as_deref());
-        let map = match &self.options.labels {
-            LabelSource::File(path) => Some(("labels".to_owned(), path.as_path())),
-            _ => None,
-        };
-        [Some((self.role.to_owned(), self.path.as_path())), labels, dense, map].into_iter().flatten()
     }
 }
 
@@ -113,8 +62,7 @@ impl Taxonomy {
 /// All that a training needs.
 struct Job {
     params: TrainParams,
-    train: Input,
-    valid: Option<Input>,
+    inputs: Inputs,
     tree: Vec<PathBuf>,
     taxonomy: Option<Taxonomy>,
     relevance: Option<PathBuf>,
@@ -131,29 +79,11 @@ pub(super) fn read_matrix(path: &Option<PathBuf>) -> Result<Option<Csr>> {
 
 impl Job {
     fn resolve(args: &TrainArgs, params: TrainParams) -> Result<Self> {
-        let missing = |what| usage(format!("{what} is required"));
-        let mut options = args.reading.options();
-        args.labels.apply(&mut options);
-        let valid = args.valid.as_ref().map(|path| Input {
-            role: "valid",
-            path: path.clone(),
-            options: ReadOptions {
-                label_path: args.valid_labels.clone(),
-                dense: args.valid_dense.clone(),
-                // The labels are set when the training data have told them; others count as missed.
-                unknown_labels: UnknownLabels::Grow,
-                labels: LabelSource::Data,
-                ..options.clone()
-            },
-        });
-        (options.label_path, options.dense) = (args.train_labels.clone(), args.dense.clone());
-        let path = args.train.clone().ok_or_else(|| missing("--train"))?;
-        let model = args.model.clone().ok_or_else(|| missing("--model"))?;
-        let train = Input { role: "train", path, options };
+        let inputs = Inputs::resolve(&args.data)?;
+        let model = args.model.clone().ok_or_else(|| usage("--model is required"))?;
         Ok(Self {
             params,
-            train,
-            valid,
+            inputs,
             tree: args.tree.clone(),
             taxonomy: args.taxonomy.as_ref().map(|path| Taxonomy::resolve(path, args.taxonomy_format)),
             relevance: args.relevance.clone(),
@@ -163,15 +93,15 @@ impl Job {
         })
     }
 
-    fn run(mut self, console: &Console) -> Result<Report> {
+    fn run(self, console: &Console) -> Result<Report> {
         let start = Instant::now();
         let chain = self.read_tree()?;
-        let train = self.train.read(console)?;
+        let train = self.inputs.train.read(console)?;
         let tree = match &self.taxonomy {
             Some(taxonomy) => Some(taxonomy.read(&train.label_map)?),
             None => chain,
         };
-        let valid = self.read_valid(&train, console)?;
+        let valid = self.inputs.read_valid(&train, console)?;
         let sources = self.sources()?;
         let read = start.elapsed().as_secs_f64();
         let mut trainer = Trainer::new(self.params).progress(console.progress()).timestamps(self.timestamps);
@@ -182,8 +112,7 @@ impl Job {
         if let Some(valid) = &valid {
             trainer = trainer.valid(valid);
         }
-        // Whoever gives a file of labels gives their names.
-        if matches!(self.train.options.labels, LabelSource::File(_)) {
+        if self.inputs.have_names() {
             trainer = trainer.label_names(true);
         }
         let (relevance, hard_negatives) = (read_matrix(&self.relevance)?, read_matrix(&self.hard_negatives)?);
@@ -205,21 +134,8 @@ impl Job {
         Ok(Some(LabelTree::from_cluster_matrices(&chain?).context("--tree")?))
     }
 
-    /// Validation data refer to the labels that the training data have.
-    fn read_valid(&mut self, train: &Dataset, console: &Console) -> Result<Option<Dataset>> {
-        let Some(valid) = &mut self.valid else { return Ok(None) };
-        valid.options.labels = LabelSource::Given(train.label_map.clone());
-        if !matches!(self.train.options.labels, LabelSource::File(_)) {
-            valid.options.label_by = LabelBy::Key;
-        }
-        let dataset = valid.read(console)?;
-        note_unknown(console, &valid.path, &dataset, train.n_labels());
-        Ok(Some(dataset))
-    }
-
     fn sources(&self) -> Result<Vec<DataSource>> {
-        let inputs = std::iter::once(&self.train).chain(&self.valid);
-        let mut files: Vec<_> = inputs.flat_map(Input::files).collect();
+        let mut files: Vec<_> = self.inputs.files().collect();
         let matrices = [("relevance", &self.relevance), ("hard-negatives", &self.hard_negatives)];
         let given = matrices.into_iter().filter_map(|(role, path)| Some((role.to_owned(), path.as_deref()?)));
         files.extend(given);

@@ -14,3 +14,4 @@ mod scene;
 mod streaming;
 mod synth;
 mod train_predict;
+mod tune;

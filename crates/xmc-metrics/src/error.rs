@@ -21,6 +21,12 @@ pub enum MetricsError {
     /// No cut-off at all.
     #[error("no cut-off k given: name at least one, such as 1,3,5")]
     NoCutoff,
+    /// A metric of all instances together, where one value for each was asked for.
+    #[error("{} is not a mean over instances: expected precision (p), recall (r) or nDCG (ndcg)", metric.title())]
+    NotPerInstance {
+        /// The metric.
+        metric: crate::Metric,
+    },
     /// A list names a label that the truth does not know.
     #[error("list {row}: label {label} is out of range, there are {n_labels} labels")]
     LabelOutOfRange {

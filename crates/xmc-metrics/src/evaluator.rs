@@ -5,7 +5,7 @@
 
 use crate::labels::LabelCounts;
 use crate::ranking::{Discounts, Instance, Sums};
-use crate::{MetricsError, Propensities, Result, Scores};
+use crate::{Metric, MetricsError, Propensities, Result, Scores};
 use rayon::prelude::*;
 use xmc_sparse::{Csr, RankedLists, Scored};
 
@@ -56,13 +56,7 @@ impl Evaluator {
     /// one within the largest cut-off.
     pub fn evaluate(&self, truth: &Csr, predictions: &RankedLists) -> Result<Scores> {
         self.check(truth, predictions)?;
-        let pass = Pass {
-            evaluator: self,
-            truth,
-            predictions,
-            discounts: Discounts::new(self.depth().min(truth.n_cols())),
-            counts: LabelCounts::new(truth.n_cols(), self.cutoffs.len()),
-        };
+        let pass = self.pass(truth, predictions);
         let blocks = (0..truth.n_rows().div_ceil(BLOCK)).into_par_iter();
         let blocks: Vec<Result<Vec<Sums>>> = blocks.map(|block| pass.block(block)).collect();
         let mut total = vec![Sums::default(); self.cutoffs.len()];
@@ -75,6 +69,48 @@ impl Evaluator {
         }
         pass.counts.report(&self.cutoffs, &mut scores);
         Ok(scores)
+    }
+
+    /// `metric` at cut-off `k` of each instance, from 0 to 1: what paired comparisons of two models need. Precision,
+    /// recall and nDCG are means over instances; the others are not.
+    ///
+    /// ```
+    /// use xmc_metrics::{Evaluator, Metric};
+    /// # use xmc_sparse::{Csr, RankedLists, Scored};
+    /// # let truth = Csr::from_rows(2, [vec![(0, 1.0)], vec![(1, 1.0)]]).unwrap();
+    /// # let lists = RankedLists::from_rows([[Scored { id: 0, score: 1.0 }], [Scored { id: 0, score: 1.0 }]]);
+    /// assert_eq!(Evaluator::per_instance(Metric::Precision, 1, &truth, &lists)?, [1.0, 0.0]);
+    /// # Ok::<(), xmc_metrics::MetricsError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`MetricsError::NotPerInstance`], and those of [`Evaluator::evaluate`].
+    pub fn per_instance(
+        metric: Metric,
+        k: usize,
+        truth: &Csr,
+        predictions: &RankedLists,
+    ) -> Result<Vec<f64>> {
+        let evaluator = Self::new([k])?;
+        evaluator.check(truth, predictions)?;
+        let pass = evaluator.pass(truth, predictions);
+        let mut scratch = Scratch::default();
+        let values = (0..truth.n_rows()).map(|row| {
+            let mut sums = [Sums::default()];
+            pass.instance(row, &mut scratch, &mut sums)?;
+            sums[0].of_instance(metric, k).ok_or(MetricsError::NotPerInstance { metric })
+        });
+        values.collect()
+    }
+
+    fn pass<'a>(&'a self, truth: &'a Csr, predictions: &'a RankedLists) -> Pass<'a> {
+        Pass {
+            evaluator: self,
+            truth,
+            predictions,
+            discounts: Discounts::new(self.depth().min(truth.n_cols())),
+            counts: LabelCounts::new(truth.n_cols(), self.cutoffs.len()),
+        }
     }
 
     fn check(&self, truth: &Csr, predictions: &RankedLists) -> Result<()> {

@@ -32,6 +32,16 @@ impl Sums {
         self.best_weighted_ndcg += other.best_weighted_ndcg;
     }
 
+    /// `metric` at cut-off `k` of one instance, if it is a mean over instances.
+    pub(crate) fn of_instance(&self, metric: Metric, k: usize) -> Option<f64> {
+        match metric {
+            Metric::Precision => Some(self.hits as f64 / k as f64),
+            Metric::Recall => Some(self.recall),
+            Metric::Ndcg => Some(self.ndcg),
+            _ => None,
+        }
+    }
+
     /// Writes the metrics at cut-off `k` over `n` instances.
     pub(crate) fn report(&self, k: usize, n: usize, propensities: bool, scores: &mut Scores) {
         let (hits, rows) = (self.hits as f64, n as f64);

@@ -68,6 +68,12 @@ impl Metric {
         }
     }
 
+    /// A metric and its cut-off from their name in JSON, such as `ndcg@5`.
+    pub fn at_cutoff(name: &str) -> Option<(Self, usize)> {
+        let (metric, k) = name.split_once('@')?;
+        Some((Self::from_key(metric)?, k.parse().ok()?))
+    }
+
     fn from_key(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.key() == key)
     }
@@ -123,10 +129,7 @@ impl<'de> Deserialize<'de> for Scores {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let entries = BTreeMap::<String, f64>::deserialize(from)?;
         let n = *entries.get("n").ok_or_else(|| D::Error::missing_field("n"))?;
-        let known = |(key, value): (String, f64)| {
-            let (metric, k) = key.split_once('@')?;
-            Some(((Metric::from_key(metric)?, k.parse().ok()?), value))
-        };
+        let known = |(key, value): (String, f64)| Some((Metric::at_cutoff(&key)?, value));
         Ok(Self { n: n as usize, values: entries.into_iter().filter_map(known).collect() })
     }
 }

@@ -51,6 +51,7 @@ mod scope;
 mod stages;
 mod trainer;
 mod training_set;
+mod tune;
 
 pub use disentangle::{DisentangleTraining, Disentangler, TreeDisentanglement};
 pub use error::XmcError;
@@ -65,13 +66,14 @@ pub use predictor::Predictor;
 pub use preset::Preset;
 pub use scope::Scope;
 pub use trainer::Trainer;
+pub use tune::{Trial, Tuner, Tuning};
 
 pub use xmc_data::{
     CsvColumns, DataError, Dataset, Format, Input, LabelBy, LabelMap, LabelSource, OnError, Purpose,
     ReadOptions, RecordReader, Texts, UnknownLabels, read_dataset,
 };
 pub use xmc_linear::{Loss, SvmParams};
-pub use xmc_metrics::{Evaluator, Scores};
+pub use xmc_metrics::{Evaluator, Metric, Scores};
 pub use xmc_sparse::{Combine, Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};
 pub use xmc_store::{Container, remove_unfinished};
 pub use xmc_tfidf::{
