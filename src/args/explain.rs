@@ -9,6 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   xmc explain --model subjects 'Growing roses in the wild'
   xmc explain --model subjects --top-k 1 --features 10 'Growing roses' 'Cast steel'
+  xmc explain --model subjects --label gardening 'Growing roses'     why (not) this one
   xmc explain --model subjects --json --input titles.txt | jq .labels[0].paths[0].at_label.up
   tail -f log | xmc explain --model subjects -
 
@@ -39,6 +40,9 @@ pub(crate) struct ExplainArgs {
     /// Dense features beside the data (numpy.save), one row for each record
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     pub(crate) dense: Option<PathBuf>,
+    /// Explain this label (its key or its name), predicted or not; may be given more than once
+    #[arg(long = "label", value_name = "KEY")]
+    pub(crate) labels: Vec<String>,
     #[arg(long, value_name = "N",
         help = help("Features named on each side, up and down", ExplainOptions::default().n_features))]
     features: Option<usize>,
@@ -49,7 +53,8 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Labels for each record
-    #[arg(long, short = 'k', value_name = "N", value_parser = at_least_one, default_value_t = 3, help_heading = "Search")]
+    #[arg(long, short = 'k', value_name = "N", value_parser = at_least_one, default_value_t = 3, help_heading = "Search",
+        conflicts_with = "labels")]
     pub(crate) top_k: usize,
     #[command(flatten)]
     pub(crate) search: SearchArgs,

@@ -8,8 +8,8 @@ use anyhow::Result;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use xmc::{Dataset, ExplainOptions, Explanation, Input, Model, NoProgress, Purpose};
-use xmc::{ReadOptions, RecordReader, SearchParams};
+use xmc::{Dataset, ExplainOptions, Explanation, Input, LabelId, Model, NoProgress, Purpose};
+use xmc::{ReadOptions, RecordReader, Scope, SearchParams};
 
 /// Most records at a time: an explanation is long.
 const BATCH: usize = 256;
@@ -18,12 +18,28 @@ const BATCH: usize = 256;
 pub(crate) fn run(args: &ExplainArgs, console: &Console) -> Result<()> {
     let source = Source::resolve(args)?;
     let model = open_model(&args.model)?;
-    let search = args.search.over(model.search()).top_k(args.top_k);
-    let job = Job { model, search, options: args.options(), json: args.json };
+    let labels = ids_of(&args.labels, &model)?;
+    let (top_k, scope) = match labels.is_empty() {
+        true => (args.top_k, Scope::all()),
+        false => (labels.len(), Scope::only(&model, labels)?),
+    };
+    let search = args.search.over(model.search()).top_k(top_k);
+    let job = Job { model, search, scope, options: args.options(), json: args.json };
     match source {
         Source::Typed(texts) => job.typed(&texts),
         Source::File(path, options) => job.file(&path, &options, console),
     }
+}
+
+/// Labels called by their keys or their names.
+fn ids_of(called: &[String], model: &Model) -> Result<Vec<LabelId>> {
+    let labels = model.label_map();
+    let named = |name: &String| labels.iter().position(|(_, of)| of == name).map(|id| id as LabelId);
+    let id = |label: &String| labels.get(label).or_else(|| named(label));
+    let ids = called
+        .iter()
+        .map(|label| id(label).ok_or_else(|| usage(format!("the model has no label '{label}'"))));
+    ids.collect()
 }
 
 /// What to explain.
@@ -52,6 +68,7 @@ impl Source {
 struct Job {
     model: Model,
     search: SearchParams,
+    scope: Scope,
     options: ExplainOptions,
     json: bool,
 }
@@ -86,7 +103,7 @@ impl Job {
         let features = self.model.features(batch, &NoProgress)?;
         let explainer = || self.model.explainer(self.options);
         let shown = (0..features.n_samples()).into_par_iter().map_init(explainer, |explainer, row| {
-            let explanation = explainer.explain_row(features.row(row), &self.search)?;
+            let explanation = explainer.explain_row_in(features.row(row), &self.search, &self.scope)?;
             match self.json {
                 true => Ok(serde_json::to_string(&Line::new(batch, row, &explanation))?),
                 false => Ok(page(batch, row, title.map(|title| title(row)), &explanation)),

@@ -176,3 +176,17 @@ fn bad_input_is_refused() {
         assert!(ran.stderr().contains(expected), "{expected}: {}", ran.stderr());
     }
 }
+
+#[test]
+fn a_label_that_is_asked_for_is_explained_predicted_or_not() {
+    let scene = Scene::with_model();
+    let all = explain_json(&scene, &["--top-k", "8", "--beam", "all", "rose petal"]);
+    let last = &all[0]["labels"].as_array().unwrap()[7];
+    let name = last["label"].as_str().unwrap();
+    let asked = explain_json(&scene, &["--label", name, "--beam", "all", "rose petal"]);
+    assert_eq!(asked[0]["labels"].as_array().unwrap().len(), 1);
+    // Another number of clusters in the last beam, the same way and the same sums.
+    assert_eq!(&asked[0]["labels"][0], last);
+    let ran = scene.run(&["explain", "--model", "model", "--label", "horses", "rose petal"]);
+    assert!(ran.message(2).contains("the model has no label 'horses'"), "{}", ran.message(2));
+}

@@ -69,9 +69,22 @@ impl<'m> Predictor<'m> {
     /// [`XmcError::Width`] when the dense part has another length (a sparse feature that the model does not
     /// know counts for nothing), [`XmcError::Tree`] for bad search parameters.
     pub fn predict_row(&mut self, row: Row<'_>, search: &SearchParams) -> Result<&[Scored], XmcError> {
+        self.predict_row_in(row, search, &Scope::default())
+    }
+
+    /// As [`Predictor::predict_row`], of the labels in `scope`.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict_row`].
+    pub fn predict_row_in(
+        &mut self,
+        row: Row<'_>,
+        search: &SearchParams,
+        scope: &Scope,
+    ) -> Result<&[Scored], XmcError> {
         self.model.check_search(search)?;
         self.model.check_width(self.model.matchers()[0].n_features().0, row.dense.len())?;
-        let query = Query { model: self.model, row, search, scope: &Scope::default() };
+        let query = Query { model: self.model, row, search, scope };
         query.rank(&mut self.search, &mut self.lists, &mut self.combiner, &mut self.out);
         Ok(&self.out)
     }

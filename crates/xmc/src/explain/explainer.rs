@@ -2,12 +2,12 @@
 
 use super::features::FeatureNames;
 use super::{ExplainOptions, ExplainedLabel, ExplainedPath, Explanation, PathNode, PathStep};
-use crate::{Model, Predictor, XmcError};
+use crate::{Model, Predictor, Scope, XmcError};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use xmc_sparse::{LabelId, Row, Scored};
-use xmc_tree::{LabelTree, Matcher, Search, SearchParams};
-use xmc_xrlinear::{MarginParts, SearchTrace, TraceStep, XrLinear};
+use xmc_tree::{LabelTree, Matcher, SearchParams};
+use xmc_xrlinear::{MarginParts, SearchTrace, TraceStep};
 
 /// One thread's way to explain many instances.
 #[derive(Debug)]
@@ -51,10 +51,25 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// As [`Predictor::predict_row`].
     pub fn explain_row(&mut self, row: Row<'_>, search: &SearchParams) -> Result<Explanation, XmcError> {
-        let labels = self.predictor.predict_row(row, search)?.to_vec();
+        self.explain_row_in(row, search, &Scope::all())
+    }
+
+    /// As [`Explainer::explain_row`], within a scope: with [`Scope::only`] of one label, why that label gets its score, predicted
+    /// or not.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict_row`].
+    pub fn explain_row_in(
+        &mut self,
+        row: Row<'_>,
+        search: &SearchParams,
+        scope: &Scope,
+    ) -> Result<Explanation, XmcError> {
+        let labels = self.predictor.predict_row_in(row, search, scope)?.to_vec();
         let each = self.model.each_tree(search);
-        let trace = |matcher: &'m XrLinear| matcher.trace(row, Search::new(&each));
-        let traces: Vec<SearchTrace<'_>> = self.model.matchers().iter().map(trace).collect();
+        let matchers = self.model.matchers().iter().enumerate();
+        let traces: Vec<SearchTrace<'_>> =
+            matchers.map(|(number, matcher)| matcher.trace(row, scope.search(&each, number))).collect();
         let labels = labels.into_iter().map(|label| self.label(label, row, &traces)).collect();
         Ok(Explanation { n_features: row.sparse.nnz(), labels })
     }
