@@ -111,9 +111,10 @@ def grow_tree(stages, x, y, args):
     from pecos.xmc.base import HierarchicalKMeans, LabelEmbeddingFactory
 
     with stages.stage("label_features"):
-        embedding = LabelEmbeddingFactory.create(y, x, method="pifa", threads=args.threads)
+        embedding = LabelEmbeddingFactory.create(y, x, method=args.label_features, threads=args.threads)
     with stages.stage("tree"):
         params = {"nr_splits": args.branching, "max_leaf_size": args.max_leaf}
+        params |= json.loads(args.tree_settings)
         return HierarchicalKMeans.gen(embedding, **params, seed=args.seed, threads=args.threads)
 
 
@@ -157,7 +158,8 @@ def train(args):
         save_tree(Path(args.tree_out), tree)
     time_layers(layers)
     with stages.stage("weights"):
-        model = XLinearModel.train(x, y, C=tree, threads=args.threads, beam_size=args.beam)
+        settings = {"beam_size": args.beam, **json.loads(args.settings)}
+        model = XLinearModel.train(x, y, C=tree, threads=args.threads, **settings)
     with stages.stage("write"):
         model.save(args.model)
     weights = [int(layer.W.nnz) for layer in model.model.model_chain]
@@ -198,6 +200,8 @@ def predict(args):
     with stages.stage("read"):
         x = XLinearModel.load_feature_matrix(args.input)
     search = {"only_topk": args.top_k, "beam_size": args.beam}
+    if args.post_processor:
+        search["post_processor"] = args.post_processor
     with stages.stage("predict"):
         scores = model.predict(x, threads=args.threads, **search)
     with stages.stage("write"):
@@ -236,6 +240,9 @@ def parse_args():
     verb.add_argument("--max-leaf", type=int, default=100, help="labels in a leaf cluster at most [100]")
     verb.add_argument("--seed", type=int, default=0, help="seed of the clustering [0]")
     verb.add_argument("--beam", type=int, default=10, help="beam stored in the model [10]")
+    verb.add_argument("--label-features", default="pifa", help="PECOS's name of a method [pifa]")
+    verb.add_argument("--tree-settings", default="{}", help="more settings of HierarchicalKMeans.gen (JSON)")
+    verb.add_argument("--settings", default="{}", help="more settings of XLinearModel.train (JSON)")
     verb.set_defaults(run=train)
 
     verb = verbs.add_parser("predict", help="ranked labels of a matrix with the predict-only model")
@@ -244,6 +251,7 @@ def parse_args():
     verb.add_argument("--output", required=True, help="scores, CSR .npz (n x L)")
     verb.add_argument("--top-k", type=int, default=10, help="labels for a query [10]")
     verb.add_argument("--beam", type=int, default=10, help="beam width [10]")
+    verb.add_argument("--post-processor", help="PECOS's name of a transform of margins")
     verb.add_argument("--single", type=int, default=0, help="also time this many queries one at a time")
     verb.add_argument("--vectorizer", help="time them from text too, with this saved vectoriser ...")
     verb.add_argument("--titles", help="... on the titles of this .tsv.gz")

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""What label disentanglement gives: P@1 and R@10 beside the inner products of a query.
+
+    cargo build --release
+    python3 benches/disentangle/run.py                                  # synthetic labels of two senses
+    python3 benches/disentangle/run.py --titles TITLES --n 100000 --beams 5,10,12,15
+
+A plain model is trained, labels find further places in its tree, and every model is searched with several beams. Copies make clusters
+larger: compare lines of about the same inner products, not of the same beam. `--copies 1` only moves labels, which is what
+copies have to beat; `topk` is the published rule.
+"""
+
+import argparse
+import gzip
+import itertools
+import json
+import pathlib
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HELD_OUT = 10_000
+
+
+def run(command):
+    done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def cut(path, n, to):
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        to.write_text("".join(itertools.islice(lines, n)), encoding="utf-8")
+    return to
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--titles", type=pathlib.Path, help="folder of titles in place of synthetic data")
+    parser.add_argument("--n", type=int, help="first training titles [all]")
+    parser.add_argument("--beams", default="5,10", help="beams of the search [5,10]")
+    parser.add_argument("--seeds", default="0,1,2", help="seeds of data and training [0,1,2]")
+    parser.add_argument("--variants", default="greedy:1,greedy:2,greedy:3,greedy:6,topk:2,topk:3,topk:6", help="rules and copies")
+    parser.add_argument("--options", default="", help="more options of xmc disentangle, in quotes")
+    parser.add_argument("--xmc", default=ROOT / "target/release/xmc")
+    args = parser.parse_args()
+    beams, seeds = args.beams.split(","), args.seeds.split(",")
+    variants = [variant.split(":") for variant in args.variants.split(",")]
+    lines = {}
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        for seed in seeds:
+            if args.titles:
+                train = cut(args.titles / "train.tsv.gz", args.n, work / "train.tsv")
+                test = cut(args.titles / "test.tsv.gz", HELD_OUT, work / "test.tsv")
+                labels, by = ["--labels", args.titles / "labels.tsv", "--label-by", "row"], ["--label-by", "row"]
+            else:
+                made = [args.xmc, "synth", "multi-sense", "--out", work, "--seed", seed]
+                subprocess.run(list(map(str, made)), check=True, capture_output=True)
+                train, test, labels, by = work / "train.tsv", work / "test.tsv", [], []
+            plain = work / "plain"
+            trained = run([args.xmc, "train", "--train", train, *labels, "--model", plain, "--seed", seed, "--json"])
+            models = {"plain": (plain, 0, trained["seconds"])}
+            for rule, copies in variants:
+                out = work / f"{rule}-{copies}"
+                command = [args.xmc, "disentangle", "--model", plain, "--train", train, *by, "--out", out, "--json"]
+                done = run([*command, "--copies", copies, "--copy-rule", rule, *args.options.split()])
+                models[f"{rule}, k = {copies}"] = (out, done["trees"][0]["copies"], done["seconds"])
+            for (name, (model, copies, seconds)), beam in itertools.product(models.items(), beams):
+                command = [args.xmc, "eval", "--model", model, "--test", test, *by, "--beam", beam, "--at", "1,3,10", "--json"]
+                scores = run([*command, "--seen-only"])
+                values = [scores["p@1"], scores["p@3"], scores["r@10"], scores["inner_products"], copies, seconds]
+                lines.setdefault((name, beam), []).append(values)
+    print(f"Means over {len(seeds)} seeds; seconds are of `xmc train` for the plain model and of `xmc disentangle` for the others.\n")
+    print("| model | beam | P@1 | P@3 | R@10 | inner products | further places | s |\n|---|--:|--:|--:|--:|--:|--:|--:|")
+    for (name, beam), values in lines.items():
+        p1, p3, r10, products, copies, seconds = (sum(column) / len(column) for column in zip(*values))
+        print(f"| {name} | {beam} | {p1:.2f} | {p3:.2f} | {r10:.2f} | {products:.1f} | {copies:.0f} | {seconds:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
