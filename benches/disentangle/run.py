@@ -63,7 +63,8 @@ def main():
             for rule, copies in variants:
                 out = work / f"{rule}-{copies}"
                 command = [args.xmc, "disentangle", "--model", plain, "--train", train, *by, "--out", out, "--json"]
-                done = run([*command, "--copies", copies, "--copy-rule", rule, *args.options.split()])
+                published = ["--folds", "1", "--keep-places=false"] if rule == "topk" else []
+                done = run([*command, "--copies", copies, "--copy-rule", rule, *published, *args.options.split()])
                 models[f"{rule}, k = {copies}"] = (out, done["trees"][0]["copies"], done["seconds"])
             for (name, (model, copies, seconds)), beam in itertools.product(models.items(), beams):
                 command = [args.xmc, "eval", "--model", model, "--test", test, *by, "--beam", beam, "--at", "1,3,10", "--json"]

@@ -44,7 +44,7 @@ def lines_of(path, start, n):
         return list(itertools.islice(lines, start, None if n is None else start + n))
 
 
-def cut(name, source, labels, label_by, work, n, on_test):
+def cut(name, source, labels, label_by, work, n, on_test, n_test=HELD_OUT):
     """The first `n` training records with the test file, or with the training records that follow."""
     n_records = len(lines_of(source / source_file(source, "train"), 0, None))
     n = min(n or n_records, n_records)
@@ -54,7 +54,7 @@ def cut(name, source, labels, label_by, work, n, on_test):
     train.write_text("".join(lines_of(source / source_file(source, "train"), 0, n)), encoding="utf-8")
     test = work / f"{name}-test.tsv"
     held_out = (
-        lines_of(source / source_file(source, "test"), 0, HELD_OUT)
+        lines_of(source / source_file(source, "test"), 0, n_test)
         if on_test
         else lines_of(source / source_file(source, "train"), n, HELD_OUT)
     )
@@ -90,6 +90,7 @@ def main():
     parser.add_argument("--titles", type=pathlib.Path, help="folder of real data beside the sample")
     parser.add_argument("--n", type=int, help="first training titles of TITLES [all]")
     parser.add_argument("--test", action="store_true", help="score on the test data, not on held-out training data")
+    parser.add_argument("--all-test", action="store_true", help="the whole test file, not its first 10,000 lines")
     parser.add_argument("--seeds", default="0", help="seeds, 0,1,2 [0]")
     parser.add_argument("--presets", default=",".join(PRESETS), help="which presets [all]")
     parser.add_argument("--only", action="store_true", help="TITLES alone")
@@ -102,7 +103,8 @@ def main():
         work = pathlib.Path(work)
         sets = []
         if args.titles:
-            sets.append(cut("titles", args.titles, args.titles / "labels.tsv", "row", work, args.n, args.test))
+            n_test = None if args.all_test else HELD_OUT
+            sets.append(cut("titles", args.titles, args.titles / "labels.tsv", "row", work, args.n, args.test, n_test))
         if not args.only:
             sample = ROOT / "data/finna-sample"
             sets.append(cut("sample", sample, sample / "labels.tsv", None, work, None, args.test))

@@ -9,7 +9,7 @@ use xmc::Preset;
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     /// Training data, '-' for standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present = "print_params")]
     pub(crate) train: Option<PathBuf>,
     /// Its labels, when they are in a second file (XC, .npz, .npy)
     #[arg(long, value_name = "FILE", requires = "train")]
@@ -41,6 +41,9 @@ pub(crate) struct HyperArgs {
     /// Hyper-parameters (TOML); options on the command line go before it
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<PathBuf>,
+    /// Print the hyper-parameters that would be used (or be searched from), as TOML, and end
+    #[arg(long)]
+    pub(crate) print_params: bool,
     #[command(flatten)]
     pub(crate) typed: ParamArgs,
 }

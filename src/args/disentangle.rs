@@ -77,7 +77,7 @@ pub(crate) struct AssignmentArgs {
         help = help("Clusters that a training record is led to; few are better", default().match_beam))]
     match_beam: Option<usize>,
     #[arg(long, value_name = "N", value_parser = at_least_one,
-        help = help("Parts of a cross-fit: with 2, a record is led by what was trained on the others, as a new text will be; slower; better copies of labels with dozens of records, worse of rare ones", default().folds))]
+        help = help("Parts of a cross-fit: with 2, a record is led by what was trained on the others, as a new text will be; 1 is faster and finds worse places", default().folds))]
     folds: Option<usize>,
     #[arg(long, value_name = "NAME", value_parser = named::<AssignmentRule>,
         help = help("How the clusters of a label are chosen: greedy (those that cover the most records anew), topk (those with the most records, as published: several times the copies)", name(&default().rule)))]
@@ -91,6 +91,9 @@ pub(crate) struct AssignmentArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one,
         help = help("Times that labels are assigned; before every further one, what is above them is trained again", default().rounds))]
     rounds: Option<usize>,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        help = help("Labels keep their places in the tree and only find further ones (not with --copies 1)", default().keep_places))]
+    keep_places: Option<bool>,
 }
 
 fn default() -> DisentangleTraining {
@@ -106,5 +109,6 @@ impl AssignmentArgs {
         params.min_gain = self.min_gain.unwrap_or(params.min_gain);
         params.max_leaf_factor = self.max_leaf_factor.unwrap_or(params.max_leaf_factor);
         params.rounds = self.rounds.unwrap_or(params.rounds);
+        params.keep_places = self.keep_places.unwrap_or(params.keep_places);
     }
 }

@@ -49,9 +49,6 @@ pub(crate) struct TrainArgs {
     /// Labels to keep each record apart from, records x labels (.npz); see --negatives usn
     #[arg(long, value_name = "FILE")]
     pub(crate) hard_negatives: Option<PathBuf>,
-    /// Print the hyper-parameters that would be used, as TOML, and end
-    #[arg(long)]
-    pub(crate) print_params: bool,
     /// Leave times out of the model, so that the same input gives the same bytes
     #[arg(long)]
     pub(crate) no_timestamps: bool,

@@ -2,7 +2,7 @@
 
 use super::note_unknown;
 use crate::args::{DataArgs, HyperArgs};
-use crate::console::Console;
+use crate::console::{Console, print};
 use crate::failure::usage;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,11 @@ pub(super) fn resolve_params(args: &HyperArgs) -> Result<TrainParams> {
     args.typed.apply(&mut params);
     params.check().map_err(usage)?;
     Ok(params)
+}
+
+/// What `--print-params` prints.
+pub(super) fn print_params(params: &TrainParams) -> Result<()> {
+    print(toml::to_string(params).context("writing the hyper-parameters")?.trim_end())
 }
 
 /// A file of records and how to read it.

@@ -1,7 +1,7 @@
 //! `xmc train`: data and hyper-parameters to a model directory.
 
 use super::disentangle::describe;
-use super::input::{Inputs, resolve_params};
+use super::input::{Inputs, print_params, resolve_params};
 use crate::args::TrainArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::failure::usage;
@@ -19,8 +19,8 @@ use xmc_tree::TaxonomyFormat;
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<()> {
     let params = resolve_params(&args.hyper)?;
-    if args.print_params {
-        return print(toml::to_string(&params).context("writing the hyper-parameters")?.trim_end());
+    if args.hyper.print_params {
+        return print_params(&params);
     }
     let job = Job::resolve(args, params)?;
     let report = job.run(console)?;

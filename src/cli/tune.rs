@@ -1,6 +1,6 @@
 //! `xmc tune`: data to good hyper-parameters.
 
-use super::input::{Inputs, resolve_params};
+use super::input::{Inputs, print_params, resolve_params};
 use crate::args::TuneArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::output::Destination;
@@ -17,6 +17,9 @@ const BUDGET: Duration = Duration::from_secs(600);
 /// Runs the command.
 pub(crate) fn run(args: &TuneArgs, console: &Console) -> Result<()> {
     let params = resolve_params(&args.hyper)?;
+    if args.hyper.print_params {
+        return print_params(&params);
+    }
     let inputs = Inputs::resolve(&args.data)?;
     let train = inputs.train.read(console)?;
     let valid = inputs.read_valid(&train, console)?;

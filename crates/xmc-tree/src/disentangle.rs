@@ -46,11 +46,15 @@ pub struct DisentangleParams {
     /// Most labels of a cluster, as a multiple of the mean (labels / clusters). A cluster that has more already
     /// may keep as many. At least 1, default 3; `inf` is no limit, as published.
     pub max_leaf_factor: f32,
+    /// Whether every label keeps the places that it has (as many as `copies` allows) and only further ones are chosen.
+    /// Default no.
+    pub keep_places: bool,
 }
 
 impl Default for DisentangleParams {
     fn default() -> Self {
-        Self { copies: 2, rule: AssignmentRule::Greedy, min_gain: 0.05, max_leaf_factor: 3.0 }
+        let (rule, keep_places) = (AssignmentRule::Greedy, false);
+        Self { copies: 2, rule, min_gain: 0.05, max_leaf_factor: 3.0, keep_places }
     }
 }
 
@@ -80,6 +84,13 @@ impl DisentangleParams {
     #[must_use]
     pub fn max_leaf_factor(mut self, max_leaf_factor: f32) -> Self {
         self.max_leaf_factor = max_leaf_factor;
+        self
+    }
+
+    /// Sets [`Self::keep_places`].
+    #[must_use]
+    pub fn keep_places(mut self, keep_places: bool) -> Self {
+        self.keep_places = keep_places;
         self
     }
 
@@ -126,7 +137,7 @@ pub struct DisentangleReport {
     pub copies: usize,
     /// Labels that stand under none of their former clusters.
     pub moved: usize,
-    /// Labels that no matched cluster asks for (no positives, as a rule): they stay.
+    /// Labels that no matched cluster asks for (no positives, as a rule): they stay. 0 when all do.
     pub unmatched: usize,
     /// Labels that stay because all their clusters were full.
     pub crowded_out: usize,
@@ -177,6 +188,10 @@ impl Disentangle {
         };
         let max_leaf = self.max_leaf(leaves);
         let mut settling = Settling::new(&candidates, leaves, max_leaf);
+        if self.params.keep_places {
+            settling.stay_all();
+        }
+        settling.wish_all();
         settling.settle();
         let Settling { places, sizes, unmatched, crowded_out, .. } = settling;
         let new = layer_of(&places, leaves.n_parents())?;
@@ -257,31 +272,39 @@ struct Settling<'c> {
 }
 
 impl<'c> Settling<'c> {
-    /// Every label's wishes, found in parallel as if there were room everywhere.
     fn new(candidates: &'c Candidates<'c>, leaves: &TreeLayer, max_leaf: usize) -> Self {
-        let labels = (0..leaves.n_children()).into_par_iter();
-        let wanted: Vec<VecDeque<Pick>> =
-            labels.map(|label| candidates.picks(label, &[], &|_| false).into()).collect();
         let limits = (0..leaves.n_parents()).map(|cluster| max_leaf.max(leaves.children(cluster).len()));
         Self {
             candidates,
             limits: limits.collect(),
             sizes: vec![0; leaves.n_parents()],
             places: vec![Vec::new(); leaves.n_children()],
-            wanted,
+            wanted: Vec::new(),
             wishes: BinaryHeap::new(),
             unmatched: 0,
             crowded_out: 0,
         }
     }
 
+    /// Every label keeps its places.
+    fn stay_all(&mut self) {
+        (0..self.places.len()).for_each(|label| self.stay(label));
+    }
+
+    /// Every label's wishes beside the places that it has, found in parallel as if there were room everywhere.
+    fn wish_all(&mut self) {
+        let labels = self.places.par_iter().enumerate();
+        let wanted = labels.map(|(label, has)| self.candidates.picks(label, has, &|_| false).into());
+        self.wanted = wanted.collect();
+    }
+
     fn settle(&mut self) {
         for label in 0..self.places.len() {
-            if self.wanted[label].is_empty() {
+            if !self.wanted[label].is_empty() {
+                self.wish(label);
+            } else if self.places[label].is_empty() {
                 self.unmatched += 1;
                 self.stay(label);
-            } else {
-                self.wish(label);
             }
         }
         while let Some(Wish { label: Reverse(label), .. }) = self.wishes.pop() {

@@ -105,6 +105,24 @@ proptest! {
     }
 
     #[test]
+    fn places_that_are_kept_are_only_added_to(
+        problem in problems(), rule in rules(), copies in 1usize..5, factor in 1.0f32..4.0,
+    ) {
+        let found = assign(&problem, params().rule(rule).copies(copies).max_leaf_factor(factor).keep_places(true));
+        let (new, old) = (found.leaves.parents(), problem.leaves.parents());
+        for label in 0..problem.leaves.n_children() {
+            prop_assert!(new.of(label).contains(&old.of(label)[0]) && new.of(label).len() <= copies);
+        }
+        let report = &found.report;
+        prop_assert!(report.covered >= report.covered_before && report.moved == 0 && report.unmatched == 0);
+        prop_assert!(copies > 1 || found.leaves == problem.leaves);
+        // A further place is worth it: under the greedy rule each adds two positives and more.
+        if rule == AssignmentRule::Greedy {
+            prop_assert!(report.covered >= report.covered_before + 2 * report.copies);
+        }
+    }
+
+    #[test]
     fn clusters_stay_within_their_limit(
         problem in problems(), rule in rules(), copies in 1usize..5, factor in 1.0f32..3.0,
     ) {

@@ -69,9 +69,11 @@ fn labels_of_two_senses_are_told_apart_and_found() {
     assert_eq!(copied.tree().leaves().n_slots(), world.n_labels() + report.copies);
     assert!(plain.meta().disentangled.is_empty() && plain.tree().is_partition());
     let (before, after) = (scores(&plain, &test, 3), scores(&copied, &test, 3));
-    // P@1 97.0 and 98.5, R@10 92.9 and 94.9 when this was written.
+    // P@1 97.0 and 98.8, R@10 92.9 and 96.5 when this was written.
     assert!(after.0 > before.0 + 0.5 && after.1 > before.1 + 1.0, "{before:?} {after:?}");
-    assert!(after.2 < 1.35 * before.2, "inner products: {before:?} {after:?}");
+    // At the inner products of a wider beam of the plain tree the first label is still better (97.3); R@10 is 96.9 there.
+    let wider = scores(&plain, &test, 5);
+    assert!(after.2 < 1.05 * wider.2 && after.0 > wider.0 + 0.5, "{wider:?} {after:?}");
     let (before, after) = (senses_apart(&plain, &world, &test), senses_apart(&copied, &world, &test));
     // All of a label in one cluster is as good as chance, by definition.
     assert!((before.vi - before.random).abs() < 1e-9);
@@ -119,7 +121,9 @@ fn disentangling_a_model_gives_the_model_that_is_trained_in_one_go() {
 fn what_does_not_change_is_not_trained() {
     let world = world();
     let train = world.dataset(world.train());
-    let model = Model::train(&train, with_copies(2)).unwrap();
+    let mut wanted = with_copies(2);
+    wanted.disentangle.folds = 1;
+    let model = Model::train(&train, wanted).unwrap();
     let again = Disentangler::new(&model, model.meta().params.disentangle.clone()).fit(&train).unwrap();
     // The same layers above lead the same instances to the same clusters.
     assert_eq!(again.meta().disentangled[0].trained, 0);
@@ -145,9 +149,11 @@ fn every_option_reaches_the_assignment() {
     let tight = copies(DisentangleTraining::default().copies(2).max_leaf_factor(1.0));
     let unlimited = copies(DisentangleTraining::default().copies(2).max_leaf_factor(0.0));
     assert!(tight.covered < unlimited.covered && unlimited.crowded_out == 0);
-    let crossed = copies(DisentangleTraining::default().copies(2).folds(2));
-    assert!(crossed.covered_before < default.covered_before, "what was learnt is easy to find again");
-    assert!(crossed.copies > default.copies);
+    let seen = copies(DisentangleTraining::default().copies(2).folds(1));
+    assert!(seen.covered_before > default.covered_before, "what was learnt is easy to find again");
+    assert!(seen.copies < default.copies);
+    let free = copies(DisentangleTraining::default().copies(2).keep_places(false));
+    assert!(free.moved > 0 && default.moved == 0);
     let rounds = copies(DisentangleTraining::default().copies(2).rounds(2));
     assert_eq!(rounds.trained, rounds.clusters);
     assert_ne!(rounds, default);

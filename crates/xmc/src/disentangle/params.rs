@@ -20,8 +20,8 @@ pub struct DisentangleTraining {
     pub match_beam: usize,
     /// Parts of a cross-fit: with 2 and more, an instance is led by layers that were trained without its part, as a new
     /// text will be, and not to where it was learnt to belong. Costs the training of the layers above as many times,
-    /// and makes more copies and better ones where every label has dozens of instances; labels with a few are
-    /// led astray. At least 1, default 1: the layers as they are.
+    /// and finds far better places where labels have dozens of instances. At least 1, default 2; with 1 the layers as they
+    /// are lead all instances.
     pub folds: usize,
     /// How the clusters of a label are chosen. Default `greedy`; `topk` is the published rule, which needs several
     /// times the copies.
@@ -34,12 +34,16 @@ pub struct DisentangleTraining {
     /// again for the places that the labels have by then, which costs as much as their first training: they learn
     /// to send an instance to any of its labels' places, which makes more copies and finds a little more.
     pub rounds: usize,
+    /// Whether labels keep their places in the tree and only further ones are chosen. Default yes: rare labels would be
+    /// led astray by layers that have not seen their records. Not with one copy, where moving is all there is.
+    pub keep_places: bool,
 }
 
 impl Default for DisentangleTraining {
     fn default() -> Self {
         let DisentangleParams { rule, min_gain, max_leaf_factor, .. } = DisentangleParams::default();
-        Self { copies: 0, match_beam: 2, folds: 1, rule, min_gain, max_leaf_factor, rounds: 1 }
+        let (match_beam, folds, keep_places) = (2, 2, true);
+        Self { copies: 0, match_beam, folds, rule, min_gain, max_leaf_factor, rounds: 1, keep_places }
     }
 }
 
@@ -96,6 +100,13 @@ impl DisentangleTraining {
         self
     }
 
+    /// Sets [`Self::keep_places`].
+    #[must_use]
+    pub fn keep_places(mut self, keep_places: bool) -> Self {
+        self.keep_places = keep_places;
+        self
+    }
+
     /// Whether labels are assigned at all.
     pub fn is_on(&self) -> bool {
         self.copies > 0
@@ -120,7 +131,8 @@ impl DisentangleTraining {
     pub(crate) fn assignment(&self) -> Result<Disentangle, XmcError> {
         let limit = if self.max_leaf_factor == 0.0 { f32::INFINITY } else { self.max_leaf_factor };
         let params = DisentangleParams::default().copies(self.copies.max(1)).rule(self.rule);
-        Ok(params.min_gain(self.min_gain).max_leaf_factor(limit).check()?)
+        let params = params.min_gain(self.min_gain).max_leaf_factor(limit);
+        Ok(params.keep_places(self.keep_places && self.copies > 1).check()?)
     }
 
     /// How training instances are led to clusters, in a model that will search as `search` says.
