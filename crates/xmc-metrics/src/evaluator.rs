@@ -78,7 +78,8 @@ impl Evaluator {
     /// use xmc_metrics::{Evaluator, Metric};
     /// # use xmc_sparse::{Csr, RankedLists, Scored};
     /// # let truth = Csr::from_rows(2, [vec![(0, 1.0)], vec![(1, 1.0)]]).unwrap();
-    /// # let lists = RankedLists::from_rows([[Scored { id: 0, score: 1.0 }], [Scored { id: 0, score: 1.0 }]]);
+    /// # let mut lists = RankedLists::new();
+    /// # (0..2).for_each(|_| lists.push(&[Scored { id: 0, score: 1.0 }]));
     /// assert_eq!(Evaluator::per_instance(Metric::Precision, 1, &truth, &lists)?, [1.0, 0.0]);
     /// # Ok::<(), xmc_metrics::MetricsError>(())
     /// ```
