@@ -6,8 +6,9 @@
     python3 benches/disentangle/run.py --titles TITLES --n 100000 --beams 5,10,12,15
 
 A plain model is trained, labels find further places in its tree, and every model is searched with several beams. Copies make clusters
-larger: compare lines of about the same inner products, not of the same beam. `--copies 1` only moves labels, which is what
-copies have to beat; `topk` is the published rule.
+larger: compare lines of about the same inner products, not of the same beam. `greedy:1` only moves labels, which is what
+copies have to beat; `topk` is the published rule, which knows neither cross-fit nor places that are kept unless
+`--options` says so.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HELD_OUT = 10_000
+PUBLISHED = ["--folds=1", "--keep-places=false"]
 
 
 def run(command):
@@ -63,7 +65,8 @@ def main():
             for rule, copies in variants:
                 out = work / f"{rule}-{copies}"
                 command = [args.xmc, "disentangle", "--model", plain, "--train", train, *by, "--out", out, "--json"]
-                published = ["--folds", "1", "--keep-places=false"] if rule == "topk" else []
+                # An option can be given once: those of the published rule make way for what was typed.
+                published = [word for word in PUBLISHED if rule == "topk" and word.split("=")[0] not in args.options]
                 done = run([*command, "--copies", copies, "--copy-rule", rule, *published, *args.options.split()])
                 models[f"{rule}, k = {copies}"] = (out, done["trees"][0]["copies"], done["seconds"])
             for (name, (model, copies, seconds)), beam in itertools.product(models.items(), beams):
