@@ -1,7 +1,8 @@
 //! `xmc disentangle`: a trained model and its data to a model whose labels stand where they are looked for.
 
+use super::input::read_records;
 use super::open_model;
-use super::train::{in_order, read_matrix};
+use super::train::{in_order, read_matrix, stages_with};
 use crate::args::DisentangleArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::failure::usage;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 use xmc::{Dataset, DisentangleTraining, Disentangler, LabelBy, LabelSource, Model, ReadOptions};
-use xmc::{TreeDisentanglement, UnknownLabels, read_dataset};
+use xmc::{TreeDisentanglement, UnknownLabels};
 
 /// Runs the command.
 pub(crate) fn run(args: &DisentangleArgs, console: &Console) -> Result<()> {
@@ -68,13 +69,7 @@ fn read(args: &DisentangleArgs, model: &Model, console: &Console) -> Result<Data
         dense: args.dense.clone(),
         ..args.reading.options()
     };
-    let progress = console.progress();
-    progress.begin("read train", None, "records");
-    let dataset = read_dataset(&args.train, &options);
-    progress.end();
-    let dataset = dataset?;
-    console.note_skipped(&args.train, &dataset.skipped);
-    Ok(dataset)
+    read_records("train", &args.train, &options, console)
 }
 
 /// What has been done.
@@ -93,12 +88,10 @@ struct Report<'a> {
 impl<'a> Report<'a> {
     fn new(dir: &Path, model: &'a Model, read: f64, seconds: f64) -> Self {
         let meta = model.meta();
-        let mut stages = meta.stages.clone();
-        stages.insert("read".to_owned(), read);
         Self {
             model: dir.display().to_string(),
             seconds,
-            stages,
+            stages: stages_with(read, meta),
             n_labels: meta.n_labels,
             n_weights: meta.n_weights,
             model_bytes: model.container().manifest().total_bytes(),

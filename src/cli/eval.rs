@@ -1,11 +1,12 @@
 //! `xmc eval`: the scores of a model on labelled data.
 
+use super::input::read_records;
 use super::{note_unknown, open_model};
 use crate::args::EvalArgs;
 use crate::console::{Console, print};
 use anyhow::Result;
 use serde::Serialize;
-use xmc::{Evaluation, LabelSource, ReadOptions, UnknownLabels, read_dataset};
+use xmc::{Evaluation, LabelSource, ReadOptions, UnknownLabels};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
@@ -19,18 +20,14 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
         dense: args.dense.clone(),
         ..args.reading.options()
     };
-    let progress = console.progress();
-    progress.begin("read test", None, "records");
-    let test = read_dataset(&args.test, &options);
-    progress.end();
-    let mut test = test?;
-    console.note_skipped(&args.test, &test.skipped);
+    let mut test = read_records("test", &args.test, &options, console)?;
     note_unknown(console, &args.test, &test, model.n_labels());
     let unknown_labels = test.n_labels() - model.n_labels();
     if args.seen_only {
         test.labels = model.seen_labels(&test.labels)?;
     }
-    let evaluation = model.evaluate_counted(&test, &args.at, &args.search.over(model.search()), progress)?;
+    let evaluation =
+        model.evaluate_counted(&test, &args.at, &args.search.over(model.search()), console.progress())?;
     match args.json {
         true => print(serde_json::to_string(&Report { evaluation, unknown_labels })?),
         false => print(format_args!(

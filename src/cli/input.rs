@@ -28,6 +28,22 @@ pub(super) fn print_params(params: &TrainParams) -> Result<()> {
     print(toml::to_string(params).context("writing the hyper-parameters")?.trim_end())
 }
 
+/// Reads a file of records, with a bar, and says what was left out.
+pub(super) fn read_records(
+    role: &str,
+    path: &Path,
+    options: &ReadOptions,
+    console: &Console,
+) -> Result<Dataset> {
+    let progress = console.progress();
+    progress.begin(&format!("read {role}"), None, "records");
+    let dataset = read_dataset(path, options);
+    progress.end();
+    let dataset = dataset?;
+    console.note_skipped(path, &dataset.skipped);
+    Ok(dataset)
+}
+
 /// A file of records and how to read it.
 pub(super) struct Input {
     role: &'static str,
@@ -37,17 +53,7 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn read(&self, console: &Console) -> Result<Dataset> {
-        self.read_with(&self.options, console)
-    }
-
-    fn read_with(&self, options: &ReadOptions, console: &Console) -> Result<Dataset> {
-        let progress = console.progress();
-        progress.begin(&format!("read {}", self.role), None, "records");
-        let dataset = read_dataset(&self.path, options);
-        progress.end();
-        let dataset = dataset?;
-        console.note_skipped(&self.path, &dataset.skipped);
-        Ok(dataset)
+        read_records(self.role, &self.path, &self.options, console)
     }
 
     /// The files behind it, each in its role.
@@ -104,7 +110,7 @@ impl Inputs {
         if !self.have_names() {
             options.label_by = LabelBy::Key;
         }
-        let dataset = valid.read_with(&options, console)?;
+        let dataset = read_records(valid.role, &valid.path, &options, console)?;
         note_unknown(console, &valid.path, &dataset, train.n_labels());
         Ok(Some(dataset))
     }

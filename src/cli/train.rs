@@ -12,7 +12,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use xmc::{Csr, DataSource, LabelMap, LabelTree, Model, Scores, TrainParams, Trainer, TreeDisentanglement};
+use xmc::{
+    Csr, DataSource, LabelMap, LabelTree, Meta, Model, Scores, TrainParams, Trainer, TreeDisentanglement,
+};
 use xmc_data::{Columns, read_npz};
 use xmc_tree::TaxonomyFormat;
 
@@ -146,6 +148,13 @@ impl Job {
     }
 }
 
+/// Seconds of every stage of a training, with those of reading the data.
+pub(super) fn stages_with(read: f64, meta: &Meta) -> BTreeMap<String, f64> {
+    let mut stages = meta.stages.clone();
+    stages.insert("read".to_owned(), read);
+    stages
+}
+
 /// Stages with their times, in the order in which they ran.
 pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
     const ORDER: [&str; 9] =
@@ -181,12 +190,10 @@ struct Report {
 impl Report {
     fn new(dir: &Path, model: &Model, skipped_records: u64, read: f64, seconds: f64) -> Self {
         let meta = model.meta();
-        let mut stages = meta.stages.clone();
-        stages.insert("read".to_owned(), read);
         Self {
             model: dir.display().to_string(),
             seconds,
-            stages,
+            stages: stages_with(read, meta),
             n_samples: meta.n_samples,
             n_features: meta.n_features,
             n_dense: meta.n_dense,

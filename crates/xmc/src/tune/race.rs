@@ -214,7 +214,6 @@ impl<'a> Race<'a> {
 
     pub(super) fn finish(self) -> Tuning {
         let (metric, k) = self.tuner.metric;
-        let last = self.last();
         // Without the largest part nothing can have been adopted, and the beginning is compared with itself.
         let at = self.best.measured.iter().rposition(Option::is_some).unwrap_or(0);
         let score = 100.0 * mean(&self.best.on(at).scores);
@@ -223,7 +222,7 @@ impl<'a> Race<'a> {
             metric: format!("{}@{k}", metric.key()),
             baseline: self.baseline.map_or(score, |baseline| 100.0 * mean(&baseline.scores)),
             score,
-            n_samples: self.parts[at.min(last)].n_samples(),
+            n_samples: self.parts[at].n_samples(),
             n_valid: self.valid.n_samples(),
             trials: self.trials,
             cut_short: self.over,
