@@ -18,7 +18,7 @@ Examples:
 
 Hyper-parameters come from the command line, then from --params or --preset, then from the defaults. A file
 for --params is what --print-params prints. The defaults of tree, solver and search are PECOS's,
-but for --kmeans-tolerance (PECOS: 0) and --weights (PECOS: f32).
+but for --weights (PECOS: f32).
 
 The model directory is written whole or not at all: until the end, a model that was there stays
 as it is. The same data, options and seed give the same model at any number of threads (with

@@ -27,7 +27,7 @@ pub struct KMeansTreeParams {
     pub depth: usize,
     /// Most refinements of one split. At least 1, default 20.
     pub max_iter: usize,
-    /// A split is done when at most this share of its rows changed clusters in a refinement. In 0..1, default 0.01.
+    /// A split is done when at most this share of its rows changed clusters in a refinement. In 0..1, default 0.
     pub tolerance: f32,
     /// Centroids are normalised sums compared by their products (spherical k-means) rather than means compared by
     /// distance. Default true.
@@ -45,7 +45,7 @@ impl Default for KMeansTreeParams {
             max_leaf: 100,
             depth: MAX_DEPTH,
             max_iter: 20,
-            tolerance: 0.01,
+            tolerance: 0.0,
             spherical: true,
             seeding: Seeding::RandomRows,
             seed: 0,

@@ -38,9 +38,8 @@ pub struct BalancedKMeansParams {
     pub depth: usize,
     /// Most refinements of one split. Default 20 (PECOS `kmeans_max_iter`).
     pub max_iter: usize,
-    /// A split is done when at most this share of its rows changed sides in a refinement. 0 goes on until
-    /// none does, as PECOS; the last changes take most of the refinements and gain next to nothing.
-    /// Default 0.01.
+    /// A split is done when at most this share of its rows changed sides in a refinement. In 0..1, default 0: when none
+    /// does, as PECOS.
     pub tolerance: f32,
     /// Centroids are normalised sums (spherical k-means) rather than means. Default true.
     pub spherical: bool,
@@ -57,7 +56,7 @@ impl Default for BalancedKMeansParams {
         Self {
             depth: 1,
             max_iter: 20,
-            tolerance: 0.01,
+            tolerance: 0.0,
             spherical: true,
             seeding: Seeding::RandomRows,
             sampling: None,

@@ -64,8 +64,8 @@ pub struct TreeParams {
     pub max_depth: Option<usize>,
     /// Most refinements of one split. Default 20.
     pub kmeans_max_iter: usize,
-    /// A split is done when at most this share of its labels changed sides in a refinement. In 0..1,
-    /// default 0.01; 0 goes on until none does, as PECOS.
+    /// A split is done when at most this share of its labels changed sides in a refinement. In 0..1, default 0: when none
+    /// does, as PECOS. 0.01 halves the time of clustering where labels are many, and can cost half a point of P@1.
     pub kmeans_tolerance: f32,
     /// Spherical k-means rather than plain. Default true.
     pub spherical: bool,
@@ -87,7 +87,7 @@ impl Default for TreeParams {
             min_codes: None,
             max_depth: None,
             kmeans_max_iter: 20,
-            kmeans_tolerance: 0.01,
+            kmeans_tolerance: 0.0,
             spherical: true,
             seeding: Seeding::RandomRows,
             sampling: None,
