@@ -192,7 +192,7 @@ struct SolverArgs {
     bias: Option<PerLayer<f32>>,
     #[arg(long, value_name = "VALUE", value_parser = per_layer::<f32>, help = help("Drop weights that are smaller", svm().threshold))]
     threshold: Option<PerLayer<f32>>,
-    /// Keep at most this many weights of a label, the largest [default: all]
+    /// Keep at most this many weights of a label, the largest, the intercept counted [default: all]
     #[arg(long, value_name = "N", value_parser = per_layer::<usize>)]
     max_nonzeros: Option<PerLayer<usize>>,
     #[arg(long, value_name = "NAME", value_parser = named::<WeightType>,

@@ -28,8 +28,8 @@ pub struct SvmParams {
     /// Weights below this in absolute value are dropped. At least 0, default 0.1.
     pub threshold: f32,
     /// Of each label's sparse weights that pass the threshold at most this many are kept, the largest in absolute
-    /// value; of equal ones that of the smaller feature number. The intercept and dense weights are kept always and
-    /// do not count. At least 1, default `None`: all.
+    /// value; of equal ones that of the smaller feature number. The intercept counts as one of them, as in PECOS: it is 0
+    /// where larger weights leave it no room. Dense weights are kept always and do not count. At least 1, default `None`: all.
     pub max_nonzeros_per_label: Option<usize>,
 }
 

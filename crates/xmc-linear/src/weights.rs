@@ -69,6 +69,9 @@ impl Bar {
     }
 }
 
+/// The constant feature's number: after all others.
+const BIAS: u32 = u32::MAX;
+
 /// Orders weights: by absolute value, and equal ones by feature, the smaller number higher.
 #[inline]
 fn rank(weight: f32, column: u32) -> u64 {
@@ -118,7 +121,7 @@ impl Solved<'_> {
             features: Vec::with_capacity(n_features),
             lanes: Vec::with_capacity(n_features),
             values: Vec::with_capacity(n_values),
-            bias: self.bias(),
+            bias: self.bias(&bar),
             dense: self.dense(),
         };
         self.each_feature(|feature, weights| {
@@ -140,13 +143,17 @@ impl Solved<'_> {
                 rest &= rest - 1;
             }
         });
+        for (largest, &bias) in largest.iter_mut().zip(&self.primal.bias.0) {
+            largest.push(limit, rank(bias, BIAS));
+        }
         Bar { least_rank: Some(largest.map(|largest| largest.least(limit))), ..bar }
     }
 
-    /// Intercepts, label by label.
-    fn bias(&self) -> Vec<f32> {
-        let lanes = &self.primal.bias.0[..self.targets.n_lanes()];
-        lanes.iter().map(|b| b * self.rows.bias).collect()
+    /// Intercepts, label by label; 0 where larger weights have left no room.
+    fn bias(&self, bar: &Bar) -> Vec<f32> {
+        let lanes = self.primal.bias.0[..self.targets.n_lanes()].iter().enumerate();
+        let fits = |lane: usize, bias| bar.least_rank.is_none_or(|least| rank(bias, BIAS) >= least[lane]);
+        lanes.map(|(lane, &bias)| if fits(lane, bias) { bias * self.rows.bias } else { 0.0 }).collect()
     }
 
     /// Dense weights, label by label.
