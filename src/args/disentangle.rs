@@ -94,6 +94,9 @@ pub(crate) struct AssignmentArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         help = help("Labels keep their places in the tree and only find further ones (not with --copies 1)", default().keep_places))]
     keep_places: Option<bool>,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        help = help("Keep the levels above the labels as they are, rather than train them for the labels' places: less time, less found", default().keep_upper))]
+    keep_upper: Option<bool>,
 }
 
 fn default() -> DisentangleTraining {
@@ -110,5 +113,6 @@ impl AssignmentArgs {
         params.max_leaf_factor = self.max_leaf_factor.unwrap_or(params.max_leaf_factor);
         params.rounds = self.rounds.unwrap_or(params.rounds);
         params.keep_places = self.keep_places.unwrap_or(params.keep_places);
+        params.keep_upper = self.keep_upper.unwrap_or(params.keep_upper);
     }
 }

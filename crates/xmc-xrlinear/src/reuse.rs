@@ -8,6 +8,7 @@ use crate::chunk::Chunk;
 use crate::model::ModelInfo;
 use crate::record::{Record, Widths, put_columns, put_uint, take_columns};
 use crate::train::{Output, Training};
+use crate::upper::TrainedLeaves;
 use crate::{CheckedXrLinearParams, Instances, LayerWeights, TrainReport, UpperLayers, XrLinearError};
 use xmc_sparse::Progress;
 use xmc_store::ModelWriter;
@@ -32,7 +33,7 @@ impl CheckedXrLinearParams {
     ///
     /// Where `upper` comes from a trained model, `instances` and parameters must be those of its training: a cluster that
     /// has the same labels is not trained again. The layer has the bytes that training the whole tree
-    /// would give it, unless its negatives are matcher-aware: then those are what `upper` sends.
+    /// would give it, unless its negatives are matcher-aware and `upper` was trained for other places.
     /// Weights are stored in the type of `upper`.
     ///
     /// # Errors
@@ -73,12 +74,10 @@ impl CheckedXrLinearParams {
 
 /// For each cluster of `leaves` the weights that it has already, if it has the same labels as before.
 fn reused(upper: &UpperLayers, leaves: &TreeLayer) -> Result<Vec<Option<Chunk>>, XrLinearError> {
-    let before = upper.tree.leaves();
-    let stays = |at: &usize| before.children(*at) == leaves.children(*at);
-    let none = || (0..leaves.n_parents()).map(|_| None).collect();
-    let Some(weights) = &upper.leaves else { return Ok(none()) };
-    let mut reader = Reader::new(weights, before, &upper.info, leaves);
-    let mut chunks: Vec<Option<Chunk>> = none();
+    let mut chunks: Vec<Option<Chunk>> = (0..leaves.n_parents()).map(|_| None).collect();
+    let Some(TrainedLeaves { places, weights }) = &upper.leaves else { return Ok(chunks) };
+    let stays = |at: &usize| places.children(*at) == leaves.children(*at);
+    let mut reader = Reader::new(weights, places, &upper.info, leaves);
     for at in (0..leaves.n_parents()).filter(stays) {
         chunks[at] = Some(reader.begin(at));
     }

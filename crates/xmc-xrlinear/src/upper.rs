@@ -1,7 +1,8 @@
 //! A model without its last layer: what leads instances to clusters, wherever the labels stand below them.
 //!
-//! Label disentanglement gives labels other places under the same clusters. The layers above then stay what they
-//! are: they are asked where they send the training instances, and only the last layer is trained (again).
+//! Label disentanglement gives labels other places under the same clusters. The layers above are asked where they send
+//! the training instances; then they stay what they are or are trained again for the places, and the last layer is
+//! trained where it is another one.
 
 use crate::model::{ModelInfo, Sent, match_clusters};
 use crate::train::Output;
@@ -16,8 +17,15 @@ pub struct UpperLayers {
     pub(crate) info: ModelInfo,
     pub(crate) tree: LabelTree,
     pub(crate) layers: Vec<LayerWeights>,
-    /// The last layer, when it has been trained.
-    pub(crate) leaves: Option<LayerWeights>,
+    /// A last layer that has been trained below the same clusters.
+    pub(crate) leaves: Option<TrainedLeaves>,
+}
+
+/// A last layer: where labels stand, and their weights.
+#[derive(Debug, Clone)]
+pub(crate) struct TrainedLeaves {
+    pub(crate) places: TreeLayer,
+    pub(crate) weights: LayerWeights,
 }
 
 impl CheckedXrLinearParams {
@@ -42,6 +50,30 @@ impl CheckedXrLinearParams {
         let layers = output.open(tree, n_layers)?.to_vec();
         Ok((UpperLayers { info, tree: tree.clone(), layers, leaves: None }, output.report))
     }
+
+    /// As [`CheckedXrLinearParams::fit_upper`], for a tree with the clusters of `former` and other places of its labels: the
+    /// layers learn to send an instance to all places of its labels. What `former` knows of the last layer
+    /// is handed on, unless its negatives depend on the layers above.
+    ///
+    /// # Errors
+    /// As [`CheckedXrLinearParams::fit_upper`], and [`XrLinearError::Shape`] for other clusters.
+    pub fn refit_upper(
+        &self,
+        instances: Instances<'_>,
+        former: &UpperLayers,
+        tree: &LabelTree,
+        writer: &ModelWriter,
+        prefix: &str,
+        progress: &dyn Progress,
+    ) -> Result<(UpperLayers, TrainReport), XrLinearError> {
+        former.check_leaves(tree.leaves())?;
+        let (upper, report) = self.fit_upper(instances, tree, writer, prefix, progress)?;
+        let leaves = match self.negatives.of(tree.depth() - 1, tree.depth()).matcher {
+            true => None,
+            false => former.leaves.clone(),
+        };
+        Ok((UpperLayers { leaves, ..upper }, report))
+    }
 }
 
 /// Layers of a tree that has clusters, less the last.
@@ -59,9 +91,10 @@ impl UpperLayers {
     /// [`XrLinearError::NoClusters`].
     pub fn of(model: &XrLinear) -> Result<Self, XrLinearError> {
         let (tree, mut layers) = (model.tree().clone(), model.layers().to_vec());
-        layers.truncate(n_above_labels(&tree)?);
+        n_above_labels(&tree)?;
+        let leaves = layers.pop().map(|weights| TrainedLeaves { places: tree.leaves().clone(), weights });
         let info = ModelInfo::like(model, &tree);
-        Ok(Self { info, tree, layers, leaves: model.layers().last().cloned() })
+        Ok(Self { info, tree, layers, leaves })
     }
 
     /// The tree that they were trained with.

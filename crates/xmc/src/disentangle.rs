@@ -2,9 +2,8 @@
 //! are looked for, and what changed is trained again.
 //!
 //! Liu, Chang, Yu, Dhillon, Hsieh, "Label Disentanglement in Partition-based Extreme Multilabel Classification",
-//! NeurIPS 2021. They train the whole tree again. Here the layers above the labels stay, byte for byte: they are what
-//! the labels' places were chosen for, and an instance of a copied label is not taught to
-//! go to all of the copies. Clusters of the last layer whose labels are the same keep their weights, too.
+//! NeurIPS 2021. As there, the result is that of training the tree with the new places from nothing, to the byte; but
+//! text features, tree and the clusters of the last layer whose labels are the same are taken from the model.
 
 mod params;
 mod retrain;

@@ -69,11 +69,11 @@ fn labels_of_two_senses_are_told_apart_and_found() {
     assert_eq!(copied.tree().leaves().n_slots(), world.n_labels() + report.copies);
     assert!(plain.meta().disentangled.is_empty() && plain.tree().is_partition());
     let (before, after) = (scores(&plain, &test, 3), scores(&copied, &test, 3));
-    // P@1 97.0 and 98.8, R@10 92.9 and 96.5 when this was written.
+    // P@1 97.0 and 98.8, R@10 92.9 and 95.6 when this was written.
     assert!(after.0 > before.0 + 0.5 && after.1 > before.1 + 1.0, "{before:?} {after:?}");
     // At the inner products of a wider beam of the plain tree the first label is still better (97.3); R@10 is 96.9 there.
     let wider = scores(&plain, &test, 5);
-    assert!(after.2 < 1.05 * wider.2 && after.0 > wider.0 + 0.5, "{wider:?} {after:?}");
+    assert!(after.2 < 1.1 * wider.2 && after.0 > wider.0 + 0.5, "{wider:?} {after:?}");
     let (before, after) = (senses_apart(&plain, &world, &test), senses_apart(&copied, &world, &test));
     // All of a label in one cluster is as good as chance, by definition.
     assert!((before.vi - before.random).abs() < 1e-9);
@@ -91,9 +91,10 @@ fn disentangling_a_model_gives_the_model_that_is_trained_in_one_go() {
         named.insert(train.label_map.key(label), &first);
     }
     train.label_map = named.into();
-    for copies in [1, 3] {
+    for (copies, folds, keep_upper) in [(1, 1, true), (1, 2, false), (3, 3, true), (3, 1, false)] {
         let mut wanted = with_copies(copies);
-        (wanted.n_trees, wanted.disentangle.folds) = (2, copies);
+        wanted.n_trees = 2;
+        (wanted.disentangle.folds, wanted.disentangle.keep_upper) = (folds, keep_upper);
         let one_go = Model::train(&train, wanted.clone()).unwrap();
         assert!(one_go.meta().label_names && one_go.meta().disentangled.len() == 2);
         let off = TrainParams { disentangle: DisentangleTraining::default(), ..wanted.clone() };
@@ -118,11 +119,33 @@ fn disentangling_a_model_gives_the_model_that_is_trained_in_one_go() {
 }
 
 #[test]
+fn layers_above_that_learn_the_places_are_those_of_a_training_from_nothing() {
+    let world = world();
+    let train = world.dataset(world.train());
+    let model = Model::train(&train, params()).unwrap();
+    // Few copies: some clusters stay as they are.
+    let wanted = DisentangleTraining::default().copies(2).min_gain(0.35);
+    let made = Disentangler::new(&model, wanted.clone()).fit(&train).unwrap();
+    let report = &made.meta().disentangled[0];
+    assert!(report.copies > 0 && report.trained < report.clusters, "{report:?}");
+    let scratch = Trainer::new(params()).tree(made.tree().clone()).fit(&train).unwrap();
+    assert_eq!(sections(&made), sections(&scratch));
+    // Layers that stay are those of the plain model.
+    let kept = Disentangler::new(&model, wanted.keep_upper(true)).fit(&train).unwrap();
+    let of_layer = |model: &Model, prefix: &str| {
+        sections(model).into_iter().filter(|(name, _)| name.contains(prefix)).collect::<Vec<_>>()
+    };
+    assert_eq!(of_layer(&kept, "layer0"), of_layer(&model, "layer0"));
+    assert_ne!(of_layer(&made, "layer0"), of_layer(&model, "layer0"));
+    assert_eq!(of_layer(&kept, "layer2"), of_layer(&made, "layer2"));
+}
+
+#[test]
 fn what_does_not_change_is_not_trained() {
     let world = world();
     let train = world.dataset(world.train());
     let mut wanted = with_copies(2);
-    wanted.disentangle.folds = 1;
+    (wanted.disentangle.folds, wanted.disentangle.keep_upper) = (1, true);
     let model = Model::train(&train, wanted).unwrap();
     let again = Disentangler::new(&model, model.meta().params.disentangle.clone()).fit(&train).unwrap();
     // The same layers above lead the same instances to the same clusters.
@@ -155,8 +178,7 @@ fn every_option_reaches_the_assignment() {
     let free = copies(DisentangleTraining::default().copies(2).keep_places(false));
     assert!(free.moved > 0 && default.moved == 0);
     let rounds = copies(DisentangleTraining::default().copies(2).rounds(2));
-    assert_eq!(rounds.trained, rounds.clusters);
-    assert_ne!(rounds, default);
+    assert_ne!((rounds.copies, rounds.covered), (default.copies, default.covered));
 }
 
 #[test]

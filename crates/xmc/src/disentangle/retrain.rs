@@ -1,4 +1,4 @@
-//! One tree: where its labels go, and the last layer trained for it.
+//! One tree: where its labels go, and the layers trained for that.
 
 use crate::stages::Stages;
 use crate::training_set::{TrainingSet, select_rows};
@@ -6,7 +6,7 @@ use crate::{TrainParams, XmcError};
 use serde::{Deserialize, Serialize};
 use xmc_sparse::{Csr, NoProgress};
 use xmc_store::ModelWriter;
-use xmc_tree::{DisentangleReport, Disentangled, LabelTree, SearchParams};
+use xmc_tree::{DisentangleReport, Disentangled, LabelTree, SearchParams, TreeLayer};
 use xmc_xrlinear::{LeavesReport, UpperLayers, XrLinear};
 
 /// Instances on which inner products are counted: their mean over all differs by little.
@@ -54,37 +54,45 @@ pub(crate) struct Retraining<'a> {
 }
 
 impl Retraining<'_> {
-    /// Trains the layers of `tree` above the labels, then the labels where they belong. Returns the number of
-    /// stored weights, too.
+    /// Trains `tree` with its labels where they belong. Returns the number of stored weights, too.
     pub(crate) fn train(&self, tree: &LabelTree) -> Result<(u64, TreeDisentanglement), XmcError> {
-        let upper = self.fit_upper(tree, 1)?;
-        self.settle(upper)
+        let upper = self.needs_upper().then(|| self.passing_upper(tree)).transpose()?;
+        self.settle(tree.clone(), upper)
     }
 
-    /// As [`Self::train`], with the layers above the labels of a trained model.
+    /// As [`Self::train`], from a trained model.
     pub(crate) fn retrain(&self, model: &XrLinear) -> Result<(u64, TreeDisentanglement), XmcError> {
         let upper = UpperLayers::of(model)?;
-        if self.params.disentangle.rounds == 1 {
-            upper.write(self.writer, self.prefix)?;
-        }
-        self.settle(upper)
+        self.settle(upper.tree().clone(), Some(upper))
     }
 
-    /// The layers above the labels of `tree`, for round `round`: those of the last one are the model's.
-    fn fit_upper(&self, tree: &LabelTree, round: usize) -> Result<UpperLayers, XmcError> {
-        let passing = ModelWriter::in_memory();
-        let writer = if round == self.params.disentangle.rounds { self.writer } else { &passing };
-        let linear = self.params.linear.check()?;
-        Ok(linear.fit_upper(self.set.instances(), tree, writer, self.prefix, self.stages)?.0)
+    /// Whether there must be layers that know nothing of the places to be found: to lead the instances, unless a cross-fit
+    /// does, or to stay.
+    fn needs_upper(&self) -> bool {
+        self.params.disentangle.folds == 1 || self.params.disentangle.keep_upper
     }
 
-    fn settle(&self, mut upper: UpperLayers) -> Result<(u64, TreeDisentanglement), XmcError> {
-        let mut assigned = self.assign(&upper)?;
-        for round in 2..=self.params.disentangle.rounds {
-            upper = self.fit_upper(&upper.tree().clone().with_leaves(assigned.leaves)?, round)?;
-            assigned = self.assign(&upper)?;
+    /// The layers above the labels of `tree`, not written to the model.
+    fn passing_upper(&self, tree: &LabelTree) -> Result<UpperLayers, XmcError> {
+        let (linear, passing) = (self.params.linear.check()?, ModelWriter::in_memory());
+        Ok(linear.fit_upper(self.set.instances(), tree, &passing, self.prefix, self.stages)?.0)
+    }
+
+    fn settle(
+        &self,
+        mut tree: LabelTree,
+        mut upper: Option<UpperLayers>,
+    ) -> Result<(u64, TreeDisentanglement), XmcError> {
+        let mut assigned = self.assign(&tree, upper.as_ref())?;
+        for _ in 1..self.params.disentangle.rounds {
+            tree = tree.with_leaves(assigned.leaves)?;
+            if self.needs_upper() {
+                upper = Some(self.passing_upper(&tree)?);
+            }
+            assigned = self.assign(&tree, upper.as_ref())?;
         }
-        let inner_products = self.inner_products(&upper, &assigned)?;
+        let upper = self.final_upper(&tree.clone().with_leaves(assigned.leaves.clone())?, upper)?;
+        let inner_products = self.inner_products(&upper, [tree.leaves(), &assigned.leaves])?;
         let Disentangled { leaves, report, .. } = assigned;
         let linear = self.params.linear.check()?;
         let instances = self.set.instances();
@@ -93,18 +101,32 @@ impl Retraining<'_> {
         Ok((n_weights, TreeDisentanglement::new(&report, trained, inner_products)))
     }
 
-    /// Where the labels below `upper` go.
-    fn assign(&self, upper: &UpperLayers) -> Result<Disentangled, XmcError> {
+    /// The model's layers above the labels of `tree`: `former`, if they are to stay, or trained for it.
+    fn final_upper(&self, tree: &LabelTree, former: Option<UpperLayers>) -> Result<UpperLayers, XmcError> {
+        let (linear, instances) = (self.params.linear.check()?, self.set.instances());
+        let (writer, prefix) = (self.writer, self.prefix);
+        match former {
+            Some(former) if self.params.disentangle.keep_upper => {
+                former.write(writer, prefix)?;
+                Ok(former)
+            }
+            Some(former) => Ok(linear.refit_upper(instances, &former, tree, writer, prefix, self.stages)?.0),
+            None => Ok(linear.fit_upper(instances, tree, writer, prefix, self.stages)?.0),
+        }
+    }
+
+    /// Where the labels of `tree` go.
+    fn assign(&self, tree: &LabelTree, upper: Option<&UpperLayers>) -> Result<Disentangled, XmcError> {
         let TrainParams { disentangle, search, .. } = self.params;
         let search = disentangle.matching(search);
-        let matched = match disentangle.folds {
-            1 => upper.matched(&self.set.x, &search, self.stages)?,
-            _ => self.cross_fitted(upper.tree(), &search)?,
+        let matched = match upper {
+            Some(upper) if disentangle.folds == 1 => upper.matched(&self.set.x, &search, self.stages)?,
+            _ => self.cross_fitted(tree, &search)?,
         };
         let assignment = disentangle.assignment()?;
         let assigned = self.stages.time("assign", |progress| {
             progress.begin("assign", None, "labels");
-            let assigned = assignment.assign(upper.tree().leaves(), &self.set.y.transpose(), &matched);
+            let assigned = assignment.assign(tree.leaves(), &self.set.y.transpose(), &matched);
             progress.end();
             assigned
         });
@@ -130,11 +152,10 @@ impl Retraining<'_> {
         Ok(Csr::from_rows(tree.leaves().n_parents(), led)?)
     }
 
-    /// Inner products of a query before and after.
-    fn inner_products(&self, upper: &UpperLayers, assigned: &Disentangled) -> Result<[f64; 2], XmcError> {
+    /// Inner products of a query, were the labels to stand in each of `leaves`.
+    fn inner_products(&self, upper: &UpperLayers, leaves: [&TreeLayer; 2]) -> Result<[f64; 2], XmcError> {
         let step = self.n_samples.div_ceil(SAMPLE).max(1);
         let sample: Vec<usize> = (0..self.n_samples).step_by(step).collect();
-        let leaves = [upper.tree().leaves(), &assigned.leaves];
         let rows = (&*self.set.x, &sample[..]);
         let counted = upper.inner_products(rows, &self.params.search, &leaves, &NoProgress)?;
         Ok([counted[0], counted[1]])
