@@ -124,8 +124,7 @@ def read_tree(stages, paths):
 
     with stages.stage("read"):
         if paths.endswith(".json"):
-            layers = json.loads(Path(paths).read_text())["layers"]
-            return ClusterChain([cluster_matrix(layer) for layer in layers])
+            return ClusterChain(list(cluster_matrices(json.loads(Path(paths).read_text()))))
         return ClusterChain([sparse.load_npz(path).tocsc().astype(np.float32) for path in paths.split(",")])
 
 
@@ -138,11 +137,17 @@ def save_tree(folder, tree):
         sparse.save_npz(folder / f"C{depth}.npz", level, compressed=False)
 
 
-def cluster_matrix(layer):
-    """One layer of xmc's tree, children listed parent by parent, as the matrix children x parents."""
-    children, child_ptr = np.asarray(layer["children"]), np.asarray(layer["child_ptr"])
-    ones = np.ones(len(children), dtype=np.float32)
-    return sparse.csc_matrix((ones, children, child_ptr), shape=(layer["n_children"], len(child_ptr) - 1))
+def cluster_matrices(root):
+    """The layers of xmc's tree, from the top, as matrices children x parents."""
+    parents = [root]
+    while parents:
+        below = [child for parent in parents for child in parent["children"]]
+        columns = np.repeat(np.arange(len(parents)), [len(parent["children"]) for parent in parents])
+        # Labels have numbers of their own, clusters those of their places.
+        rows = [child.get("label", place) for place, child in enumerate(below)]
+        ones, shape = np.ones(len(rows), dtype=np.float32), (max(rows) + 1, len(parents))
+        yield sparse.csc_matrix((ones, (rows, columns)), shape=shape)
+        parents = [child for child in below if "label" not in child]
 
 
 def train(args):
@@ -159,7 +164,8 @@ def train(args):
     time_layers(layers)
     with stages.stage("weights"):
         settings = {"beam_size": args.beam, **json.loads(args.settings)}
-        model = XLinearModel.train(x, y, C=tree, threads=args.threads, **settings)
+        relevance = XLinearModel.load_label_matrix(args.relevance, for_training=True) if args.relevance else None
+        model = XLinearModel.train(x, y, C=tree, R=relevance, threads=args.threads, **settings)
     with stages.stage("write"):
         model.save(args.model)
     weights = [int(layer.W.nnz) for layer in model.model.model_chain]
@@ -243,6 +249,7 @@ def parse_args():
     verb.add_argument("--label-features", default="pifa", help="PECOS's name of a method [pifa]")
     verb.add_argument("--tree-settings", default="{}", help="more settings of HierarchicalKMeans.gen (JSON)")
     verb.add_argument("--settings", default="{}", help="more settings of XLinearModel.train (JSON)")
+    verb.add_argument("--relevance", help="what each label is worth to each instance, CSR .npz (n x L)")
     verb.set_defaults(run=train)
 
     verb = verbs.add_parser("predict", help="ranked labels of a matrix with the predict-only model")
