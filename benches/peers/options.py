@@ -14,7 +14,6 @@ import argparse
 import gzip
 import json
 import pathlib
-import shutil
 import subprocess
 import tempfile
 
@@ -94,7 +93,7 @@ class Bench:
     """Both engines on the same matrices."""
 
     def __init__(self, args, data, work):
-        self.args, self.data, self.work = args, data, work
+        self.args, self.data, self.work, self.trained = args, data, work, {}
         self.python = args.venv / "bin/python"
 
     def score(self, predictions, seconds, size):
@@ -102,41 +101,58 @@ class Bench:
         scores = json.loads(run(self.python, HERE / "score.py", *given, "--scores", predictions))
         return {**{key: scores[key] for key in KEYS}, "s": seconds, "MB": size / 1e6}
 
-    def pecos(self, option, seed):
-        given = ["--train", self.data / "X.trn.npz", "--train-labels", self.data / "Y.trn.npz", "--model", self.work / "pecos"]
+    def once(self, engine, train, *key):
+        """What `train(folder)` says of a model, and its folder; options of the search alone share a model."""
+        key = json.dumps([engine, *key])
+        if key not in self.trained:
+            folder = self.work / f"{engine}-{len(self.trained)}"
+            self.trained[key] = train(folder), folder
+        return self.trained[key]
+
+    def train_pecos(self, option, seed, folder):
+        given = ["--train", self.data / "X.trn.npz", "--train-labels", self.data / "Y.trn.npz", "--model", folder]
         more = ["--settings", json.dumps(option.pecos), "--tree-settings", json.dumps(option.tree)]
         more += ["--label-features", option.label_features] if option.label_features else []
         more += ["--relevance", self.data / "Y.trn.npz"] if option.relevance else []
-        # A tree of fewer layers would leave some of a deeper one behind.
-        shutil.rmtree(self.work / "pecos", ignore_errors=True)
-        more += ["--tree-out", self.work / "tree"]
+        more += ["--tree-out", folder.with_suffix(".tree")]
         trained = json.loads(run(self.python, HERE / "pecos_run.py", "train", *given, *more, "--seed", seed).splitlines()[-1])
-        out = self.work / "pecos.npz"
-        asked = ["--model", self.work / "pecos", "--input", self.data / "X.tst.npz", "--output", out]
-        run(self.python, HERE / "pecos_run.py", "predict", *asked, *option.predict)
-        size = sum(file.stat().st_size for file in (self.work / "pecos").rglob("*") if file.is_file())
-        return self.score(out, trained["stages"]["tree"] + trained["stages"]["weights"], size)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        return trained["stages"]["tree"] + trained["stages"]["weights"], size
 
-    def xmc(self, option, seed):
-        model, out = self.work / "model", self.work / "xmc.npz"
-        given = ["--train", self.data / "X.trn.npz", "--train-labels", self.data / "Y.trn.npz", "--model", model]
-        given += ["--relevance", self.data / "Y.trn.npz"] if option.relevance else []
-        if self.args.pecos_trees:
-            given += ["--tree", ",".join(str(path) for path in sorted((self.work / "tree").glob("C*.npz")))]
-        trained = json.loads(run(self.args.xmc, "train", *given, *option.train, "--seed", seed, "--json"))
+    def pecos(self, option, seed):
+        key = [option.pecos, option.tree, option.label_features, option.relevance, seed]
+        (seconds, size), folder = self.once("pecos", lambda folder: self.train_pecos(option, seed, folder), *key)
+        out = self.work / "pecos.npz"
+        asked = ["--model", folder, "--input", self.data / "X.tst.npz", "--output", out]
+        run(self.python, HERE / "pecos_run.py", "predict", *asked, *option.predict)
+        return self.score(out, seconds, size), folder.with_suffix(".tree")
+
+    def train_xmc(self, given, folder):
+        given = ["--train", self.data / "X.trn.npz", "--train-labels", self.data / "Y.trn.npz", "--model", folder, *given]
+        trained = json.loads(run(self.args.xmc, "train", *given, "--json"))
+        return trained["stages"].get("tree", 0.0) + trained["stages"]["weights"], trained["model_bytes"]
+
+    def xmc(self, option, seed, tree):
+        given = [*option.train, "--seed", seed]
+        given += ["--relevance", str(self.data / "Y.trn.npz")] if option.relevance else []
+        given += ["--tree", ",".join(str(path) for path in sorted(tree.glob("C*.npz")))] if tree else []
+        (seconds, size), model = self.once("xmc", lambda folder: self.train_xmc(given, folder), *given)
+        out = self.work / "xmc.npz"
         run(self.args.xmc, "predict", "--model", model, "--input", self.data / "X.tst.npz", "--output", out, *option.search)
-        given = ["--test", self.data / "X.tst.npz", "--test-labels", self.data / "Y.tst.npz"]
-        own = json.loads(run(self.args.xmc, "eval", "--model", model, *given, *option.search, "--json"))
-        seconds = trained["stages"].get("tree", 0.0) + trained["stages"]["weights"]
-        return {**self.score(out, seconds, trained["model_bytes"]), "products": own["inner_products"]}
+        test = ["--test", self.data / "X.tst.npz", "--test-labels", self.data / "Y.tst.npz"]
+        own = json.loads(run(self.args.xmc, "eval", "--model", model, *test, *option.search, "--json"))
+        return {**self.score(out, seconds, size), "products": own["inner_products"]}
 
     def line(self, option):
         """A line of the table: means over the seeds."""
         seeds = self.args.seeds.split(",")
         theirs, ours = [], []
         for seed in seeds:
-            theirs += [] if option.pecos is None else [self.pecos(option, seed)]
-            ours.append(self.xmc(option, seed))
+            tree = None
+            if option.pecos is not None:
+                scores, tree = self.pecos(option, seed)
+                theirs.append(scores)
+            ours.append(self.xmc(option, seed, tree if self.args.pecos_trees else None))
         ours = mean(ours)
         cells = [f"{ours[key]:.2f}" for key in KEYS] + [f"{ours['products']:.0f}", f"{ours['s']:.2f}", f"{ours['MB']:.1f}"]
         if option.pecos is None:

@@ -46,6 +46,10 @@ pub(crate) struct TrainArgs {
     /// What each label is worth to each record, records x labels (.npz); see --relevance-mode
     #[arg(long, value_name = "FILE")]
     pub(crate) relevance: Option<PathBuf>,
+    /// Features of the labels themselves, labels x any number (.npz, or .npy for dense ones), in place of their names;
+    /// see --label-features pifa-lf-concat
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tree", "taxonomy"])]
+    pub(crate) label_matrix: Option<PathBuf>,
     /// Labels to keep each record apart from, records x labels (.npz); see --negatives usn
     #[arg(long, value_name = "FILE")]
     pub(crate) hard_negatives: Option<PathBuf>,

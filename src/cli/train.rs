@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xmc::{
-    Csr, DataSource, LabelMap, LabelTree, Meta, Model, Scores, TrainParams, Trainer, TreeDisentanglement,
+    Csr, DataSource, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams, Trainer,
+    TreeDisentanglement,
 };
-use xmc_data::{Columns, read_npz};
+use xmc_data::{Columns, read_npy, read_npz};
 use xmc_tree::TaxonomyFormat;
 
 /// Runs the command.
@@ -69,6 +70,7 @@ struct Job {
     taxonomy: Option<Taxonomy>,
     relevance: Option<PathBuf>,
     hard_negatives: Option<PathBuf>,
+    label_matrix: Option<PathBuf>,
     model: PathBuf,
     timestamps: bool,
 }
@@ -79,8 +81,24 @@ pub(super) fn read_matrix(path: &Option<PathBuf>) -> Result<Option<Csr>> {
     matrix.transpose()
 }
 
+/// Features from a file: sparse ones, or dense ones (.npy).
+fn read_features(path: &Path) -> Result<Features> {
+    let is_dense = path.extension().is_some_and(|ending| ending == "npy");
+    let read = || -> Result<Features> {
+        if !is_dense {
+            return Ok(Features::from_sparse(read_npz(path, Columns::Features)?));
+        }
+        let dense = read_npy(path)?;
+        Ok(Features::new(Csr::empty(dense.nrows(), 0), Some(dense))?)
+    };
+    read().with_context(|| path.display().to_string())
+}
+
 impl Job {
     fn resolve(args: &TrainArgs, params: TrainParams) -> Result<Self> {
+        if args.label_matrix.is_some() && params.label_features == LabelFeatures::Pii {
+            return Err(usage("--label-matrix has no part in --label-features pii"));
+        }
         let inputs = Inputs::resolve(&args.data)?;
         let model = args.model.clone().ok_or_else(|| usage("--model is required"))?;
         Ok(Self {
@@ -90,6 +108,7 @@ impl Job {
             taxonomy: args.taxonomy.as_ref().map(|path| Taxonomy::resolve(path, args.taxonomy_format)),
             relevance: args.relevance.clone(),
             hard_negatives: args.hard_negatives.clone(),
+            label_matrix: args.label_matrix.clone(),
             model,
             timestamps: !args.no_timestamps,
         })
@@ -124,6 +143,10 @@ impl Job {
         if let Some(hard_negatives) = &hard_negatives {
             trainer = trainer.hard_negatives(hard_negatives);
         }
+        let label_matrix = self.label_matrix.as_deref().map(read_features).transpose()?;
+        if let Some(label_matrix) = &label_matrix {
+            trainer = trainer.label_features(label_matrix);
+        }
         let model = trainer.fit_to(&train, &self.model)?;
         Ok(Report::new(&self.model, &model, train.skipped.records, read, start.elapsed().as_secs_f64()))
     }
@@ -138,7 +161,11 @@ impl Job {
 
     fn sources(&self) -> Result<Vec<DataSource>> {
         let mut files: Vec<_> = self.inputs.files().collect();
-        let matrices = [("relevance", &self.relevance), ("hard-negatives", &self.hard_negatives)];
+        let matrices = [
+            ("relevance", &self.relevance),
+            ("hard-negatives", &self.hard_negatives),
+            ("label-matrix", &self.label_matrix),
+        ];
         let given = matrices.into_iter().filter_map(|(role, path)| Some((role.to_owned(), path.as_deref()?)));
         files.extend(given);
         files.extend(self.taxonomy.as_ref().map(|taxonomy| ("taxonomy".to_owned(), taxonomy.path.as_path())));
@@ -183,6 +210,9 @@ struct Report {
     peak_memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     disentangled: Vec<TreeDisentanglement>,
+    /// Whether labels were to find further places and there are none.
+    #[serde(skip)]
+    nowhere_to_go: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid: Option<Scores>,
 }
@@ -203,6 +233,7 @@ impl Report {
             skipped_records,
             peak_memory_bytes: crate::progress::peak_memory(),
             disentangled: meta.disentangled.clone(),
+            nowhere_to_go: meta.params.disentangle.is_on() && meta.disentangled.is_empty(),
             valid: meta.valid.clone(),
         }
     }
@@ -222,6 +253,9 @@ impl Report {
         );
         for tree in &self.disentangled {
             text.push_str(&format!("\n{}", describe(tree)));
+        }
+        if self.nowhere_to_go {
+            text.push_str("\nno copies of labels: there are no clusters above them to stand in");
         }
         if let Some(valid) = &self.valid {
             text.push_str(&format!("\nOn the validation data:\n{valid}"));

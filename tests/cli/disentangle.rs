@@ -122,10 +122,11 @@ fn every_option_of_copies_can_be_typed() {
         "--rounds",
         "2",
         "--keep-places=false",
+        "--keep-upper",
     ];
     let printed = scene.run(&typed).ok();
     let params: toml::Table = printed.parse().unwrap();
-    let expected = "copies = 3\nmatch_beam = 5\nfolds = 3\nrule = 'topk'\nmin_gain = 0.25\nmax_leaf_factor = 0.0\nrounds = 2\nkeep_places = false\n";
+    let expected = "copies = 3\nmatch_beam = 5\nfolds = 3\nrule = 'topk'\nmin_gain = 0.25\nmax_leaf_factor = 0.0\nrounds = 2\nkeep_places = false\nkeep_upper = true\n";
     assert_eq!(params["disentangle"].as_table(), Some(&expected.parse().unwrap()));
     scene.write("printed.toml", &printed);
     assert_eq!(scene.run(&["train", "--params", "printed.toml", "--print-params"]).ok(), printed);

@@ -13,5 +13,6 @@ mod options;
 mod scene;
 mod streaming;
 mod synth;
+mod threads;
 mod train_predict;
 mod tune;

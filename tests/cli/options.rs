@@ -1,6 +1,8 @@
 //! Options beyond the plain way: scopes, given labels, taxonomies, presets, several trees.
 
 use crate::scene::Scene;
+use xmc::Csr;
+use xmc_data::write_npz;
 
 /// The lines of `predict` for two texts, as `(record, label)`.
 fn predicted(scene: &Scene, options: &[&str]) -> Vec<(String, String)> {
@@ -33,6 +35,25 @@ fn predictions_can_be_kept_to_some_labels() {
         "{}",
         ran.message(2)
     );
+}
+
+#[test]
+fn labels_are_clustered_by_a_matrix_of_theirs() {
+    let scene = Scene::with_model();
+    let n_labels = scene.run(&["inspect", "--model", "model", "--json"]).json()["n_labels"].as_u64().unwrap();
+    let kinds = |n: u64| Csr::from_rows(2, (0..n).map(|label| [(label as u32 % 2, 1.0)])).unwrap();
+    write_npz(scene.path("kinds.npz"), &kinds(n_labels)).unwrap();
+    write_npz(scene.path("short.npz"), &kinds(n_labels - 1)).unwrap();
+    let given = ["--label-features", "pifa-lf-concat", "--label-matrix"];
+    scene.train("train.tsv", "kinds", &[&given[..], &["kinds.npz"]].concat());
+    let sources = scene.run(&["inspect", "--model", "kinds", "--json"]).json()["sources"].to_string();
+    assert!(sources.contains("kinds.npz"), "{sources}");
+    let train = ["train", "--train", "train.tsv", "--model", "other"];
+    let short = scene.run(&[&train[..], &given, &["short.npz"]].concat());
+    assert!(short.message(1).contains("own features"), "{}", short.message(1));
+    let unused =
+        scene.run(&[&train[..], &["--label-features", "pii", "--label-matrix", "kinds.npz"]].concat());
+    assert!(unused.message(2).contains("no part in"), "{}", unused.message(2));
 }
 
 #[test]
@@ -87,7 +108,7 @@ fn a_preset_goes_before_the_defaults_and_options_before_it() {
     let params = |args: &[&str]| -> toml::Table {
         scene.run(&[&["train", "--print-params"], args].concat()).ok().parse().unwrap()
     };
-    assert_eq!(params(&["--preset", "accurate"])["n_trees"].as_integer(), Some(4));
+    assert_eq!(params(&["--preset", "accurate"])["n_trees"].as_integer(), Some(3));
     assert_eq!(params(&["--preset", "accurate", "--trees", "2"])["n_trees"].as_integer(), Some(2));
     assert_eq!(params(&["--preset", "fast"])["n_trees"].as_integer(), Some(1));
 }

@@ -10,7 +10,7 @@ use xmc_tfidf::{Analyzer, DocFrequency, VectorizerParams};
 /// ```
 /// use xmc::{Preset, TrainParams};
 /// let params = TrainParams::preset(Preset::Accurate);
-/// assert_eq!(params.n_trees, 4);
+/// assert_eq!((params.n_trees, params.disentangle.copies), (3, 2));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -21,7 +21,8 @@ pub enum Preset {
     /// Words, pairs of words and pieces of words: several times the time and the space of `fast`, and
     /// much better on short texts and inflected languages.
     Balanced,
-    /// `balanced` with four trees that vote and a wider beam: four times its cost in training and space, more in search.
+    /// `balanced` with three trees that vote, each with labels in up to two clusters: five times its cost in training,
+    /// space and search.
     Accurate,
 }
 
@@ -69,10 +70,10 @@ impl TrainParams {
             Preset::Balanced => params.features.vectorizers = vec![words(2), pieces],
             Preset::Accurate => {
                 params.features.vectorizers = vec![words(2), pieces];
-                params.n_trees = 4;
+                params.n_trees = 3;
+                params.disentangle = params.disentangle.copies(2);
                 // Several trees agree on the first label anyway; cheaper negatives bring more of the others up.
                 params.linear.svm = params.linear.svm.map(|svm| svm.costs(1.0, 0.85));
-                params.search = params.search.beam_size(20);
             }
         }
         params

@@ -63,6 +63,14 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Features of the labels themselves, `n_labels ×` any width, for `pifa-lf-concat` and (as wide as those of the
+    /// instances) `pifa-lf-convex` ([`xmc_tree::LabelFeatures`]), in place of the labels' names. Only the tree is grown by them.
+    #[must_use]
+    pub fn label_features(mut self, label_features: &'a Features) -> Self {
+        self.extras.label_features = Some(label_features);
+        self
+    }
+
     /// Uses this tree instead of making one.
     #[must_use]
     pub fn tree(mut self, tree: LabelTree) -> Self {
@@ -137,7 +145,8 @@ impl<'a> Trainer<'a> {
                 None => Cow::Owned(grow_tree(&params, &set, &stages)?),
             };
             let prefix = matcher_prefix(number);
-            if params.disentangle.is_on() {
+            // Under one cluster labels are everywhere already.
+            if params.disentangle.is_on() && tree.depth() > 1 {
                 let (params, set, stages, n_samples) = (&params, &set, &stages, dataset.n_samples());
                 let job = Retraining { params, set, n_samples, writer: &writer, prefix: &prefix, stages };
                 let (of_tree, report) = job.train(&tree)?;
@@ -196,7 +205,7 @@ fn grow_tree(
         progress.begin("label features", None, "labels");
         let inputs = LabelFeatureInputs::default()
             .weights(set.weights.as_deref())
-            .own(set.names.as_ref())
+            .own(set.own.as_deref())
             .alpha(params.label_features_alpha);
         let z = params.label_features.compute_with(&set.x, &set.y, &inputs);
         progress.end();

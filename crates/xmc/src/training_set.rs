@@ -17,8 +17,8 @@ pub(crate) struct TrainingSet<'d> {
     pub(crate) x: Cow<'d, Features>,
     pub(crate) y: Cow<'d, Csr>,
     pub(crate) weights: Option<Cow<'d, [f32]>>,
-    /// The labels' own features: their names, through the vectoriser.
-    pub(crate) names: Option<Features>,
+    /// The labels' own features: what is given, or their names through the vectoriser.
+    pub(crate) own: Option<Cow<'d, Features>>,
     /// What each label is worth to each instance.
     pub(crate) relevance: Option<Cow<'d, Csr>>,
     /// Labels to keep instances apart from.
@@ -30,6 +30,7 @@ pub(crate) struct TrainingSet<'d> {
 pub(crate) struct Extras<'d> {
     pub(crate) relevance: Option<&'d Csr>,
     pub(crate) hard_negatives: Option<&'d Csr>,
+    pub(crate) label_features: Option<&'d Features>,
 }
 
 impl<'d> TrainingSet<'d> {
@@ -50,7 +51,7 @@ impl<'d> TrainingSet<'d> {
             x: Cow::Owned(select_rows(&self.x, rows)?),
             y: Cow::Owned(self.y.select_rows(rows)),
             weights: weights.map(Cow::Owned),
-            names: None,
+            own: None,
             relevance: of(&self.relevance),
             hard_negatives: of(&self.hard_negatives),
         })
@@ -66,13 +67,15 @@ impl<'d> TrainingSet<'d> {
         stages: &Stages<'_>,
     ) -> Result<Self, XmcError> {
         let y = &dataset.labels;
+        let own =
+            |names: Option<Features>| extras.label_features.map(Cow::Borrowed).or(names.map(Cow::Owned));
         let without_names = |tfidf, x, names| -> Result<Self, XmcError> {
             Ok(Self {
                 tfidf,
                 x,
                 y: Cow::Borrowed(y),
                 weights: dataset.weights.as_deref().map(Cow::Borrowed),
-                names,
+                own: own(names),
                 relevance: relevance(params, dataset, extras.relevance)?,
                 hard_negatives: extras.hard_negatives.map(Cow::Borrowed),
             })
@@ -105,7 +108,7 @@ impl<'d> TrainingSet<'d> {
             x: Cow::Owned(Features::new(sparse, dense)?),
             y: Cow::Owned(with_own_labels(y)?),
             weights: with_weight(dataset.weights.as_deref(), texts.len(), of_names.len(), weight),
-            names: Some(names),
+            own: own(Some(names)),
             relevance: match relevance(params, dataset, extras.relevance)? {
                 Some(relevance) => Some(Cow::Owned(with_own_labels(&relevance)?)),
                 None => None,

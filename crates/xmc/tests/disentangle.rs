@@ -212,12 +212,15 @@ fn data_that_the_model_was_not_trained_on_are_refused() {
 }
 
 #[test]
-fn a_tree_without_clusters_and_parameters_out_of_range_are_refused() {
+fn a_tree_without_clusters_has_nothing_to_disentangle_and_parameters_out_of_range_are_refused() {
     let world = world();
     let train = world.dataset(world.train());
     let mut flat = with_copies(2);
     flat.tree = flat.tree.max_leaf(1000);
-    let message = Model::train(&train, flat).unwrap_err().to_string();
+    let model = Model::train(&train, flat).unwrap();
+    assert!(model.tree().is_partition() && model.meta().disentangled.is_empty());
+    let later = Disentangler::new(&model, DisentangleTraining::default().copies(2)).fit(&train);
+    let message = later.unwrap_err().to_string();
     assert!(message.contains("no clusters above its labels"), "{message}");
     let wanted = DisentangleTraining::default;
     for wrong in [

@@ -48,6 +48,30 @@ fn a_label_without_instances_is_found_by_its_name() {
 }
 
 #[test]
+fn labels_are_clustered_by_features_of_their_own() {
+    let dataset = things();
+    // Even labels are of one kind and odd ones of another, whatever the texts say.
+    let kinds = Csr::from_rows(2, (0..16).map(|label| [(label % 2, 100.0)])).unwrap();
+    let kinds = Features::from_sparse(kinds);
+    let mut params = small();
+    params.tree = params.tree.max_leaf(8);
+    params.label_features = LabelFeatures::PifaLfConcat;
+    let model = Trainer::new(params.clone()).label_features(&kinds).fit(&dataset).unwrap();
+    let leaves = model.tree().leaves();
+    assert_eq!(leaves.n_parents(), 2);
+    for cluster in 0..2 {
+        let first = leaves.children(cluster)[0] % 2;
+        assert!(leaves.children(cluster).iter().all(|label| label % 2 == first));
+    }
+    let missing = Trainer::new(params).fit(&dataset).unwrap_err().to_string();
+    assert!(missing.contains("need the labels' own features"), "{missing}");
+    let mut convex = small();
+    convex.label_features = LabelFeatures::PifaLfConvex;
+    let narrow = Trainer::new(convex).label_features(&kinds).fit(&dataset).unwrap_err().to_string();
+    assert!(narrow.contains("for pifa-lf-convex"), "{narrow}");
+}
+
+#[test]
 fn several_trees_are_one_model() {
     let dataset = things();
     for combine in Combine::ALL {

@@ -13,7 +13,8 @@ use xmc_tree::{AssignmentRule, Disentangle, DisentangleParams, SearchParams};
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct DisentangleTraining {
-    /// Most clusters of a label; with 1, labels only move. Default 0: labels stay where the tree has them.
+    /// Most clusters of a label; with 1, labels only move. Default 0: labels stay where the tree has them, as they do in
+    /// a tree without clusters above them.
     pub copies: usize,
     /// Clusters that a training instance is led to. At least 1, default 2: with more, the clusters where the
     /// instance will be looked for stand out less from the others.
@@ -47,7 +48,17 @@ impl Default for DisentangleTraining {
     fn default() -> Self {
         let DisentangleParams { rule, min_gain, max_leaf_factor, .. } = DisentangleParams::default();
         let (match_beam, folds, rounds, keep_places, keep_upper) = (2, 2, 1, true, false);
-        Self { copies: 0, match_beam, folds, rule, min_gain, max_leaf_factor, rounds, keep_places, keep_upper }
+        Self {
+            copies: 0,
+            match_beam,
+            folds,
+            rule,
+            min_gain,
+            max_leaf_factor,
+            rounds,
+            keep_places,
+            keep_upper,
+        }
     }
 }
 
