@@ -94,7 +94,7 @@ impl<'a> Problem<'a> {
         w[WORDS] += step;
     }
 
-    fn from_duals(&self, duals: Vec<f32>) -> State {
+    fn at_duals(&self, duals: Vec<f32>) -> State {
         let mut w = vec![0.0; WORDS + 1];
         for (row, dual) in duals.iter().enumerate() {
             self.add(row, self.sign[row] * dual, &mut w);
@@ -102,9 +102,9 @@ impl<'a> Problem<'a> {
         State { duals, w }
     }
 
-    fn from_weights(&self, w: &[f32]) -> State {
+    fn at_weights(&self, w: &[f32]) -> State {
         let dual = |row: usize| (2.0 * (1.0 - self.sign[row] * self.score(row, w))).max(0.0);
-        self.from_duals((0..self.rows.len()).map(dual).collect())
+        self.at_duals((0..self.rows.len()).map(dual).collect())
     }
 
     /// Passes of dual coordinate descent until the tolerance.
@@ -132,18 +132,18 @@ impl<'a> Problem<'a> {
     }
 
     fn passes_from_zero(&self) -> (usize, State) {
-        let mut state = self.from_duals(vec![0.0; self.rows.len()]);
+        let mut state = self.at_duals(vec![0.0; self.rows.len()]);
         (self.solve(&mut state), state)
     }
 
     /// From duals: one pass to make weights of them.
     fn passes_from_duals(&self, duals: Vec<f32>) -> usize {
-        1 + self.solve(&mut self.from_duals(duals))
+        1 + self.solve(&mut self.at_duals(duals))
     }
 
     /// From weights: one pass to make duals of them, and one back.
     fn passes_from_weights(&self, w: &[f32]) -> usize {
-        2 + self.solve(&mut self.from_weights(w))
+        2 + self.solve(&mut self.at_weights(w))
     }
 }
 
