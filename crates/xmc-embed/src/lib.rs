@@ -1,0 +1,10 @@
+//! Texts to dense vectors.
+//!
+//! [`TextEncoder`] is the seam: whatever turns a text into a vector of fixed width, be it a table of token vectors or a
+//! transformer, stands behind it, and everything above (cache, training, prediction) knows only that.
+
+mod encoder;
+mod error;
+
+pub use encoder::TextEncoder;
+pub use error::EmbedError;
