@@ -12,6 +12,7 @@ mod assemble;
 mod chunk;
 mod error;
 mod explain;
+mod heads;
 mod jobs;
 mod layer;
 mod model;
@@ -28,6 +29,7 @@ mod upper;
 
 pub use error::XrLinearError;
 pub use explain::{MarginParts, SearchTrace, TraceStep};
+pub use heads::DenseHeads;
 pub use layer::LayerWeights;
 pub use model::{Scratch, XrLinear};
 pub use negatives::Negatives;
