@@ -101,7 +101,7 @@ impl Encoder {
         // The longest first: what remains for the end is short.
         jobs.reverse();
         let run = |(texts, rows): (&[u32], &mut [&mut [f32]])| {
-            self.encode_batch(tokens, texts, scale, rows)?;
+            self.encode_batch(tokens, texts, scale, rows, &|texts| self.vectors(tokens, texts))?;
             progress.advance(texts.len() as u64);
             Ok(())
         };
@@ -115,18 +115,19 @@ impl Encoder {
         })
     }
 
-    /// One batch, in halves where it does not fit into memory.
+    /// One batch by `vectors`, in halves where it does not fit into memory.
     fn encode_batch(
         &self,
         tokens: &TokenRows,
         texts: &[u32],
         scale: Scale,
         rows: &mut [&mut [f32]],
+        vectors: &dyn Fn(&[u32]) -> Result<Vec<f32>>,
     ) -> Result<()> {
         let longest = texts.last().map_or(0, |&row| tokens.len(row as usize));
         let padded = texts.len() * longest;
         if padded <= self.batch_tokens() || texts.len() == 1 {
-            match self.vectors(tokens, texts) {
+            match vectors(texts) {
                 Err(error) if error.is_out_of_memory() => match texts.len() {
                     1 => {
                         return Err(TransformerError::OutOfMemory {
@@ -145,8 +146,8 @@ impl Encoder {
         }
         let half = texts.len() / 2;
         let (first, second) = rows.split_at_mut(half);
-        self.encode_batch(tokens, &texts[..half], scale, first)?;
-        self.encode_batch(tokens, &texts[half..], scale, second)
+        self.encode_batch(tokens, &texts[..half], scale, first, vectors)?;
+        self.encode_batch(tokens, &texts[half..], scale, second, vectors)
     }
 
     fn vectors(&self, tokens: &TokenRows, texts: &[u32]) -> Result<Vec<f32>> {
@@ -175,5 +176,52 @@ fn copy_into(vectors: &[f32], scale: Scale, rows: &mut [&mut [f32]]) {
             Scale::Unit => vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12),
         };
         row.iter_mut().zip(vector).for_each(|(to, x)| *to = x / norm);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DeviceChoice, EncoderParams};
+    use std::sync::Mutex;
+
+    fn encoder() -> Encoder {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/tiny-bert");
+        Encoder::open(dir, &EncoderParams::default().device(DeviceChoice::Cpu)).unwrap()
+    }
+
+    /// Encodes texts of 4 tokens on a device with room for `room` of them; what was tried, and the first value of each text.
+    fn with_room(room: usize, n_texts: usize) -> (Result<()>, Vec<usize>, Vec<f32>, usize) {
+        let (encoder, tried) = (encoder(), Mutex::new(Vec::new()));
+        let tokens: TokenRows = (0..n_texts).map(|_| [2, 5, 6, 3]).collect();
+        let texts: Vec<u32> = (0..n_texts as u32).collect();
+        let mut out = vec![0.0; n_texts * 32];
+        let mut rows: Vec<_> = out.chunks_exact_mut(32).collect();
+        let result = encoder.encode_batch(&tokens, &texts, Scale::Own, &mut rows, &|texts| {
+            tried.lock().unwrap().push(texts.len());
+            match texts.len() <= room {
+                true => Ok(texts.iter().flat_map(|&text| [text as f32; 32]).collect()),
+                false => {
+                    Err(tch::TchError::Torch("CUDA out of memory. Tried to allocate 2 GiB".to_owned()).into())
+                }
+            }
+        });
+        let firsts = out.chunks_exact(32).map(|row| row[0]).collect();
+        (result, tried.into_inner().unwrap(), firsts, encoder.batch_tokens())
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_halved_and_later_ones_are_smaller() {
+        let (result, tried, firsts, batch_tokens) = with_room(3, 10);
+        result.unwrap();
+        assert_eq!(firsts, (0..10).map(|text| text as f32).collect::<Vec<_>>());
+        // Halves of what has failed are tried, and of the second half nothing that is larger.
+        assert_eq!((tried, batch_tokens), (vec![10, 5, 2, 1, 2, 2, 1, 2], 10));
+    }
+
+    #[test]
+    fn a_text_that_does_not_fit_alone_is_an_error() {
+        let (result, ..) = with_room(0, 2);
+        assert!(matches!(result, Err(TransformerError::OutOfMemory { n_tokens: 4, .. })));
     }
 }

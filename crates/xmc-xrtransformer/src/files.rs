@@ -113,7 +113,7 @@ mod tests {
     fn pooling_is_what_the_directory_says() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(pooling(dir.path()).unwrap(), Pooling::Mean);
-        let mut say = |json: &str| {
+        let say = |json: &str| {
             write(&dir.path().join(POOLING), json.as_bytes()).unwrap();
             pooling(dir.path())
         };

@@ -30,10 +30,12 @@ mod error;
 mod files;
 mod level;
 mod network;
+mod normal;
 mod params;
 #[cfg(test)]
 mod parity;
 mod parts;
+mod scratch;
 mod tokenizer;
 mod tokens;
 mod weights;
@@ -46,4 +48,5 @@ pub use level::{
     LevelTrainer,
 };
 pub use params::{EncoderParams, Pooling};
+pub use scratch::ScratchParams;
 pub use tokens::TokenRows;

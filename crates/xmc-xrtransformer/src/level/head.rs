@@ -5,8 +5,8 @@
 
 use super::adam::{self, Rates};
 use super::problem::Targets;
+use crate::normal::Normal;
 use crate::{LevelLoss, TransformerError};
-use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
 type Result<T> = std::result::Result<T, TransformerError>;
@@ -25,14 +25,8 @@ pub struct LevelHead {
 impl LevelHead {
     /// A head of `n_clusters` with normally distributed weights of standard deviation 0.02 and biases 0: no bootstrap.
     pub fn random(n_clusters: usize, n_dims: usize, seed: u64) -> Self {
-        let mut random = super::problem::random(seed, 2, 0);
-        // Box and Muller's transform.
-        let mut normal = || {
-            let (radius, angle) =
-                (1.0 - random.gen_range(0.0..1.0f32), random.gen_range(0.0..std::f32::consts::TAU));
-            0.02 * (-2.0 * radius.ln()).sqrt() * angle.cos()
-        };
-        let weights = (0..n_clusters * n_dims).map(|_| normal()).collect();
+        let mut normal = Normal::new(seed, 2);
+        let weights = (0..n_clusters * n_dims).map(|_| 0.02 * normal.next()).collect();
         Self { n_dims, weights, biases: vec![0.0; n_clusters] }
     }
 

@@ -13,5 +13,6 @@ mod trainer;
 
 pub use head::LevelHead;
 pub use params::{LevelLoss, LevelParams};
+pub(crate) use problem::random;
 pub use problem::{AllClusters, Candidates, LevelProblem};
 pub use trainer::{Flow, LearningPoint, LevelTrainer};

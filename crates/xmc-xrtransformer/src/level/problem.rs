@@ -177,7 +177,7 @@ impl Targets {
 }
 
 /// Random numbers of their own for each purpose and step.
-pub(super) fn random(seed: u64, purpose: u64, step: u64) -> Xoshiro256PlusPlus {
+pub(crate) fn random(seed: u64, purpose: u64, step: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(random_seed(seed, purpose, step))
 }
 

@@ -45,7 +45,7 @@ fn train(trainer: &mut LevelTrainer, until: u64) -> Vec<LearningPoint> {
     let problem =
         LevelProblem { tokens: &tokens, positives: &positives, candidates: &AllClusters(N_CLUSTERS) };
     let stop = |_: &LevelTrainer, point: &LearningPoint| {
-        Ok::<_, TransformerError>(if point.step >= until { Flow::Stop } else { Flow::Continue })
+        Ok::<_, Box<TransformerError>>(if point.step >= until { Flow::Stop } else { Flow::Continue })
     };
     trainer.train(&problem, &NoProgress, stop).unwrap();
     trainer.curve().to_vec()
@@ -131,7 +131,7 @@ fn clusters_that_no_instance_is_scored_for_stay_as_they_are() {
     let mut trainer = trainer(level(|params| params.n_steps = 3));
     let tokens = tokens(&open());
     let problem = LevelProblem { tokens: &tokens, positives: &positives, candidates: &candidates };
-    trainer.train(&problem, &NoProgress, |_, _| Ok::<_, TransformerError>(Flow::Continue)).unwrap();
+    trainer.train(&problem, &NoProgress, |_, _| Ok::<_, Box<TransformerError>>(Flow::Continue)).unwrap();
     let head = trainer.head().unwrap();
     assert_eq!(head.weights[2 * 32..], start.weights[2 * 32..]);
     assert!(head.weights[..2 * 32].iter().zip(&start.weights).all(|(a, b)| a != b));
