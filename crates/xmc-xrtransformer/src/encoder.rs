@@ -189,7 +189,7 @@ impl Encoder {
 /// On a processor a batch should stay in its caches; a GPU wants enough to do.
 fn default_batch_tokens(device: Device) -> usize {
     match device {
-        Device::Cpu => 1024,
+        Device::Cpu => 2048,
         _ => 32_768,
     }
 }
