@@ -14,6 +14,25 @@ pub enum EmbedError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A section of a token table is not as large as the others say.
+    #[error("{section}: expected {expected} entries, found {found}")]
+    TableSize {
+        /// The section.
+        section: String,
+        /// The number of entries expected.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// A directory that holds something else than a token table.
+    #[error("{}: this is no table of token vectors; xmc distill makes one", path.display())]
+    NotATable {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The tokens of a table cannot be made or read.
+    #[error(transparent)]
+    Tokens(#[from] xmc_tfidf::TfIdfError),
     /// The model container cannot be read or written.
     #[error(transparent)]
     Store(#[from] xmc_store::StoreError),

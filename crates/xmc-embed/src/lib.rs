@@ -5,6 +5,8 @@
 
 mod encoder;
 mod error;
+mod table;
 
 pub use encoder::TextEncoder;
 pub use error::EmbedError;
+pub use table::{Precision, StaticTable, TableScratch};
