@@ -3,7 +3,7 @@
 //! [`Encoder`] turns texts into vectors: BERT, MiniLM, DistilBERT, RoBERTa and XLM-R, read from a directory as Hugging Face has
 //! them. It stands behind [`xmc_embed::TextEncoder`], as every other encoder does.
 //!
-//! [`LevelTrainer`] fine-tunes one on a level of a label tree.
+//! [`FineTuner`] fine-tunes one on a label tree, level by level; [`LevelTrainer`] is one level.
 //!
 //! The crate is built on `tch` and needs libtorch: `cargo xtask torch` fetches it. One program runs on processors and, where
 //! PyTorch's CUDA libraries can be found, on GPUs ([`DeviceChoice`]).
@@ -35,6 +35,7 @@ mod params;
 #[cfg(test)]
 mod parity;
 mod parts;
+mod resolution;
 mod scratch;
 mod tokenizer;
 mod tokens;
@@ -48,5 +49,6 @@ pub use level::{
     LevelTrainer,
 };
 pub use params::{EncoderParams, Pooling};
+pub use resolution::{Bootstrap, Corpus, CurvePoint, FineTuneParams, FineTuner, LevelReport};
 pub use scratch::ScratchParams;
 pub use tokens::TokenRows;

@@ -5,6 +5,7 @@
 
 mod errors;
 mod level;
+mod resolution;
 mod storing;
 mod using;
 
