@@ -8,5 +8,5 @@ use anyhow::Result;
 /// Runs the tests.
 pub(crate) fn run() -> Result<()> {
     torch::run()?;
-    shell::run(&shell::cargo(), &["test", "--workspace", "--locked"])
+    shell::run(&shell::cargo(), &["test", "--workspace", "--features", "transformer", "--locked"])
 }
