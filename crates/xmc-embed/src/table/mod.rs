@@ -22,6 +22,20 @@ use xxhash_rust::xxh3::Xxh3;
 const CHUNK: usize = 256;
 
 /// Tokens, their weights and their vectors. Cheap to clone: clones share the arrays.
+///
+/// ```
+/// use xmc_embed::{Precision, StaticTable, TableScratch};
+/// use xmc_tfidf::{DocFrequency, TfIdf, VectorizerParams};
+///
+/// let words = VectorizerParams::words(1, 1).min_df(DocFrequency::Count(1));
+/// let tokens = TfIdf::params().vectorizers(vec![words]).check()?.fit(&["sea", "shore"])?;
+/// let table = StaticTable::new(tokens, ndarray::arr2(&[[1.0, 0.0], [0.0, 1.0]]).view(), Precision::F16)?;
+///
+/// let (mut scratch, mut vector) = (TableScratch::default(), [0.0; 2]);
+/// table.encode_into("Sea and shore", &mut scratch, &mut vector);
+/// assert_eq!(vector, [0.5f32.sqrt(); 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct StaticTable {
     tokens: TfIdf,
