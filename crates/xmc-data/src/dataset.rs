@@ -96,6 +96,11 @@ impl Dataset {
         self.label_map.len()
     }
 
+    /// Whether the records are texts (or features).
+    pub fn has_texts(&self) -> bool {
+        matches!(self.input, Input::Text(_))
+    }
+
     /// The records named by `rows`, in that order. The report of what was skipped stays behind.
     pub fn select(&self, rows: &[usize]) -> Self {
         let input = match &self.input {

@@ -60,6 +60,19 @@ impl<T> Buffer<T> {
     }
 }
 
+impl<T> Buffer<T> {
+    /// Gives the memory behind a mapped file back to the system: what is read again is read from the file. For those
+    /// who go through a large array once. Nothing happens to an array that is owned, or where the system has no such call.
+    pub fn evict(&self) {
+        #[cfg(unix)]
+        if let Some(map) = self.owner.downcast_ref::<memmap2::Mmap>() {
+            // SAFETY: the map is shared, read-only and backed by a file, so dropped pages are read again with the same
+            // content. That it fails only means that memory is given back later.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+}
+
 impl<T> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         Self { start: self.start, len: self.len, owner: Arc::clone(&self.owner) }
@@ -148,6 +161,13 @@ mod tests {
     #[should_panic(expected = "out of range")]
     fn a_slice_beyond_the_end_panics() {
         let _ = Buffer::from(vec![1u8]).slice(..2);
+    }
+
+    #[test]
+    fn an_owned_array_outlives_its_eviction() {
+        let owned = Buffer::from(vec![1u32, 2, 3]);
+        owned.evict();
+        assert_eq!(&owned[..], &[1, 2, 3]);
     }
 
     #[test]
