@@ -124,10 +124,14 @@ impl<'a> Disentangler<'a> {
     fn fit_into(&self, dataset: &Dataset, writer: ModelWriter) -> Result<Model, XmcError> {
         let (stages, old) = (Stages::new(self.progress), self.model.meta());
         let tfidf = self.model.tfidf().cloned();
-        let set = TrainingSet::new(&self.params, dataset, (old.label_names, tfidf), self.extras, &stages)?;
+        let extras = Extras { encoder: self.model.encoder(), ..self.extras };
+        let set = TrainingSet::new(&self.params, dataset, (old.label_names, tfidf), extras, &stages)?;
         self.model.check_width(set.x.n_sparse(), set.x.n_dense())?;
         if let Some(tfidf) = &set.tfidf {
             tfidf.save(&writer, "tfidf")?;
+        }
+        if let Some(encoder) = self.model.encoder() {
+            encoder.save(&writer)?;
         }
         Labels::write(&writer, &self.model.label_map(), self.model.label_counts())?;
         let mut meta = Meta {
@@ -149,7 +153,7 @@ impl<'a> Disentangler<'a> {
         }
         drop(set);
         meta.set_times(self.timestamps, &stages);
-        Model::from_container(writer.commit(&meta)?)
+        Model::with_encoder(writer.commit(&meta)?, self.model.encoder().cloned())
     }
 }
 

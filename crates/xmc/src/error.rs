@@ -1,6 +1,8 @@
 //! What can go wrong between text and labels.
 
+use std::path::PathBuf;
 use xmc_data::DataError;
+use xmc_embed::EmbedError;
 use xmc_metrics::MetricsError;
 use xmc_sparse::{LabelId, SparseError};
 use xmc_store::StoreError;
@@ -27,6 +29,20 @@ pub enum XmcError {
         /// The number found.
         found: usize,
     },
+    /// A directory without an encoder.
+    #[error(
+        "{}: expected a table that `xmc distill` made (manifest.json) or a transformer (config.json), found neither",
+        path.display()
+    )]
+    NoEncoder {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A transformer, in a build without.
+    #[error(
+        "this needs a transformer, which this build of xmc leaves out: build it with `--features transformer`"
+    )]
+    NoTransformer,
     /// The directory holds a model of another kind, or its parts contradict each other.
     #[error("the model's {what} do not fit the rest of it: train it again")]
     Inconsistent {
@@ -97,6 +113,13 @@ pub enum XmcError {
     /// Reading data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A token table or a cache of embeddings.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// A transformer.
+    #[cfg(feature = "transformer")]
+    #[error(transparent)]
+    Transformer(#[from] xmc_xrtransformer::TransformerError),
     /// Text features.
     #[error(transparent)]
     TfIdf(#[from] TfIdfError),

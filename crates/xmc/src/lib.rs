@@ -38,7 +38,9 @@
 //! This crate is a facade: each stage is a crate of its own (`xmc-data`, `xmc-tfidf`, `xmc-tree`, `xmc-linear`, `xmc-xrlinear`,
 //! `xmc-metrics`, `xmc-store`) and its types are re-exported here.
 
+mod dense;
 mod disentangle;
+mod encoder;
 mod error;
 mod explain;
 mod labels;
@@ -54,6 +56,7 @@ mod training_set;
 mod tune;
 
 pub use disentangle::{DisentangleTraining, Disentangler, TreeDisentanglement};
+pub use encoder::{Encoder, EncoderKind, EncodingParams};
 pub use error::XmcError;
 pub use explain::{
     Contribution, Contributions, ExplainOptions, ExplainedLabel, ExplainedPath, Explainer, Explanation,
@@ -72,6 +75,7 @@ pub use xmc_data::{
     CsvColumns, DataError, Dataset, Format, Input, LabelBy, LabelMap, LabelSource, OnError, Purpose,
     ReadOptions, RecordReader, Texts, UnknownLabels, read_dataset,
 };
+pub use xmc_embed::{Precision, StaticTable};
 pub use xmc_linear::{Loss, SvmParams};
 pub use xmc_metrics::{Evaluator, Metric, Scores};
 pub use xmc_sparse::{Combine, Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};

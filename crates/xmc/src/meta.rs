@@ -1,7 +1,7 @@
 //! What a model says of itself: how it was made, and from what.
 
 use crate::stages::Stages;
-use crate::{Scores, TrainParams, TreeDisentanglement};
+use crate::{EncoderKind, Scores, TrainParams, TreeDisentanglement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -29,6 +29,9 @@ pub struct Meta {
     pub params: TrainParams,
     /// Whether it takes text.
     pub takes_text: bool,
+    /// The encoder that makes dense features of texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderKind>,
     /// Whether the names of the labels were learnt from.
     #[serde(default)]
     pub label_names: bool,

@@ -1,8 +1,10 @@
 //! A model: everything between a text and its labels.
 
+use crate::dense::DenseFeatures;
 use crate::labels::Labels;
-use crate::trainer::{TextsRef, matcher_prefix, with_dense};
-use crate::{Meta, Predictor, Scope, TrainParams, Trainer, XmcError};
+use crate::trainer::{TextsRef, matcher_prefix};
+use crate::{Encoder, Meta, Predictor, Scope, TrainParams, Trainer, XmcError};
+use ndarray::Array2;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
@@ -61,6 +63,7 @@ struct Inner {
     container: Container,
     meta: Meta,
     tfidf: Option<TfIdf>,
+    encoder: Option<Encoder>,
     labels: Labels,
     /// One for each tree; at least one.
     matchers: Vec<XrLinear>,
@@ -94,8 +97,19 @@ impl Model {
     }
 
     pub(crate) fn from_container(container: Container) -> Result<Self, XmcError> {
+        Self::with_encoder(container, None)
+    }
+
+    /// As [`Model::from_container`], with the encoder that is in the container, if the caller has it open.
+    pub(crate) fn with_encoder(container: Container, encoder: Option<Encoder>) -> Result<Self, XmcError> {
         let meta: Meta = container.meta()?;
-        let tfidf = meta.takes_text.then(|| TfIdf::load(&container, "tfidf")).transpose()?;
+        let has_tfidf = meta.takes_text && !meta.params.features.vectorizers.is_empty();
+        let tfidf = has_tfidf.then(|| TfIdf::load(&container, "tfidf")).transpose()?;
+        let encoder = match (meta.encoder, encoder) {
+            (None, _) => None,
+            (Some(_), Some(encoder)) => Some(encoder),
+            (Some(kind), None) => Some(Encoder::load(&container, kind, &meta.params.encoding)?),
+        };
         let prefixes = (0..meta.params.n_trees.max(1)).map(matcher_prefix);
         let matchers: Vec<_> =
             prefixes.map(|prefix| XrLinear::open(&container, &prefix)).collect::<Result<_, _>>()?;
@@ -109,7 +123,10 @@ impl Model {
         if tfidf.as_ref().is_some_and(|tfidf| tfidf.n_features() != n_features.0) {
             return Err(XmcError::Inconsistent { what: "text features" });
         }
-        Ok(Self { inner: Arc::new(Inner { container, meta, tfidf, labels, matchers }) })
+        if encoder.as_ref().is_some_and(|encoder| encoder.n_dims() > n_features.1) {
+            return Err(XmcError::Inconsistent { what: "embeddings" });
+        }
+        Ok(Self { inner: Arc::new(Inner { container, meta, tfidf, encoder, labels, matchers }) })
     }
 
     /// The best labels of a text, best first, searched as the model was told to when it was trained.
@@ -131,8 +148,8 @@ impl Model {
         &self,
         texts: &D,
     ) -> Result<Vec<Vec<Prediction<'_>>>, XmcError> {
-        let x = self.text_features(texts, &NoProgress)?;
-        let ranked = self.rank_features(&Features::from_sparse(x), &self.search(), &NoProgress)?;
+        let x = self.text_features(texts, None, &NoProgress)?;
+        let ranked = self.rank_features(&x, &self.search(), &NoProgress)?;
         Ok(ranked.iter().map(|list| self.named(list)).collect())
     }
 
@@ -296,8 +313,7 @@ impl Model {
         let features = match &dataset.input {
             Input::Features(features) => Cow::Borrowed(features),
             Input::Text(texts) => {
-                let sparse = self.text_features(&TextsRef(texts), progress)?;
-                Cow::Owned(with_dense(sparse, dataset.dense.as_ref())?)
+                Cow::Owned(self.text_features(&TextsRef(texts), dataset.dense.as_ref(), progress)?)
             }
         };
         self.check_width(features.n_sparse(), features.n_dense())?;
@@ -307,10 +323,22 @@ impl Model {
     fn text_features<D: Documents + ?Sized>(
         &self,
         texts: &D,
+        given: Option<&Array2<f32>>,
         progress: &dyn Progress,
-    ) -> Result<Csr, XmcError> {
-        let tfidf = self.inner.tfidf.as_ref().ok_or(XmcError::NeedsFeatures)?;
-        Ok(tfidf.transform_with_progress(texts, progress))
+    ) -> Result<Features, XmcError> {
+        if !self.takes_text() {
+            return Err(XmcError::NeedsFeatures);
+        }
+        let sparse = match &self.inner.tfidf {
+            Some(tfidf) => tfidf.transform_with_progress(texts, progress),
+            None => Csr::empty(texts.len(), 0),
+        };
+        Ok(Features::new(sparse, self.dense_features().of(texts, given, progress)?)?)
+    }
+
+    /// How the model gets the dense features of a text.
+    pub(crate) fn dense_features(&self) -> DenseFeatures<'_> {
+        DenseFeatures { encoder: self.encoder(), params: &self.meta().params.encoding }
     }
 
     pub(crate) fn check_width(&self, n_sparse: usize, n_dense: usize) -> Result<(), XmcError> {
@@ -424,7 +452,7 @@ impl Model {
 
     /// Whether the model takes text (or features only).
     pub fn takes_text(&self) -> bool {
-        self.inner.tfidf.is_some()
+        self.meta().takes_text
     }
 
     /// The search that the model was told to do when it was trained.
@@ -445,6 +473,11 @@ impl Model {
     /// The text features, if the model takes text.
     pub fn tfidf(&self) -> Option<&TfIdf> {
         self.inner.tfidf.as_ref()
+    }
+
+    /// What makes the dense features of a text, if anything does.
+    pub fn encoder(&self) -> Option<&Encoder> {
+        self.inner.encoder.as_ref()
     }
 
     /// How the model was made.

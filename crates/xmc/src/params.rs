@@ -1,6 +1,6 @@
 //! Every hyper-parameter of a training, in one place: what `--params file.toml` holds.
 
-use crate::{DisentangleTraining, XmcError};
+use crate::{DisentangleTraining, EncodingParams, XmcError};
 use serde::{Deserialize, Serialize};
 use xmc_sparse::Combine;
 use xmc_tfidf::TfIdfParams;
@@ -15,6 +15,8 @@ pub struct TrainParams {
     pub seed: u64,
     /// Text features; not used when the data are features already.
     pub features: TfIdfParams,
+    /// Embeddings beside the text features, if the training has an encoder ([`crate::Trainer::encoder`]).
+    pub encoding: EncodingParams,
     /// Each label's name is one more training instance of that label, with this weight; 0 for none. It helps most
     /// where labels have few instances, and is how a label without any can be predicted at all. Only for text, and
     /// only when the names are known ([`crate::Trainer::label_names`]). Default 1.
@@ -46,6 +48,7 @@ impl Default for TrainParams {
         Self {
             seed: 0,
             features: TfIdfParams::default(),
+            encoding: EncodingParams::default(),
             label_rows: 1.0,
             n_trees: 1,
             combine: Combine::default(),
@@ -66,7 +69,11 @@ impl TrainParams {
     /// # Errors
     /// The first one that makes no sense.
     pub fn check(&self) -> Result<(), XmcError> {
-        self.features.clone().check()?;
+        // No vectoriser at all is for embeddings alone; whether there are any, the training knows.
+        if !self.features.vectorizers.is_empty() {
+            self.features.clone().check()?;
+        }
+        self.encoding.check()?;
         self.tree.clone().check()?;
         self.linear.check()?;
         self.disentangle.check()?;

@@ -1,5 +1,6 @@
 //! One query after the other, in the same buffers.
 
+use crate::encoder::EncoderScratch;
 use crate::{Model, Scope, XmcError};
 use xmc_sparse::{Combiner, Row, Scored};
 use xmc_tree::{Matcher, SearchParams};
@@ -21,7 +22,7 @@ use xmc_xrlinear::Scratch;
 #[derive(Debug)]
 pub struct Predictor<'m> {
     model: &'m Model,
-    text: xmc_tfidf::Scratch,
+    text: TextScratch,
     search: Scratch,
     /// What each tree found, if there are several.
     lists: Vec<Vec<Scored>>,
@@ -55,10 +56,8 @@ impl<'m> Predictor<'m> {
         scope: &Scope,
     ) -> Result<&[Scored], XmcError> {
         self.model.check_search(search)?;
-        let tfidf = self.model.tfidf().ok_or(XmcError::NeedsFeatures)?;
-        self.model.check_width(tfidf.n_features(), 0)?;
-        let sparse = tfidf.transform_into(text, &mut self.text);
-        let query = Query { model: self.model, row: Row { sparse, dense: &[] }, search, scope };
+        let row = self.text.row(self.model, text)?;
+        let query = Query { model: self.model, row, search, scope };
         query.rank(&mut self.search, &mut self.lists, &mut self.combiner, &mut self.out);
         Ok(&self.out)
     }
@@ -92,6 +91,27 @@ impl<'m> Predictor<'m> {
     /// Inner products computed so far.
     pub fn n_inner_products(&self) -> u64 {
         self.search.n_inner_products()
+    }
+}
+
+/// Buffers for the features of a text.
+#[derive(Debug, Default)]
+pub(crate) struct TextScratch {
+    sparse: xmc_tfidf::Scratch,
+    encoder: EncoderScratch,
+    dense: Vec<f32>,
+}
+
+impl TextScratch {
+    /// What `model` sees in `text`, with nothing beside it.
+    pub(crate) fn row(&mut self, model: &Model, text: &str) -> Result<Row<'_>, XmcError> {
+        if !model.takes_text() {
+            return Err(XmcError::NeedsFeatures);
+        }
+        model.dense_features().of_one(text, &mut self.encoder, &mut self.dense)?;
+        model.check_width(model.tfidf().map_or(0, |tfidf| tfidf.n_features()), self.dense.len())?;
+        let sparse = model.tfidf().map(|tfidf| tfidf.transform_into(text, &mut self.sparse));
+        Ok(Row { sparse: sparse.unwrap_or_default(), dense: &self.dense })
     }
 }
 

@@ -4,8 +4,7 @@ use crate::disentangle::Retraining;
 use crate::labels::Labels;
 use crate::stages::Stages;
 use crate::training_set::{Extras, TrainingSet};
-use crate::{DataSource, Meta, Model, TrainParams, XmcError};
-use ndarray::Array2;
+use crate::{DataSource, Encoder, Meta, Model, TrainParams, XmcError};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -68,6 +67,14 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn label_features(mut self, label_features: &'a Features) -> Self {
         self.extras.label_features = Some(label_features);
+        self
+    }
+
+    /// Puts the embeddings that `encoder` makes of the texts beside their TF-IDF features
+    /// ([`TrainParams::encoding`]), or, when [`TrainParams::features`] has no vectoriser, in their place. The encoder becomes part of the model.
+    #[must_use]
+    pub fn encoder(mut self, encoder: &'a Encoder) -> Self {
+        self.extras.encoder = Some(encoder);
         self
     }
 
@@ -136,6 +143,10 @@ impl<'a> Trainer<'a> {
         if let Some(tfidf) = &set.tfidf {
             tfidf.save(&writer, "tfidf")?;
         }
+        let encoder = self.extras.encoder.filter(|_| dataset.has_texts());
+        if let Some(encoder) = encoder {
+            encoder.save(&writer)?;
+        }
         Labels::write(&writer, &dataset.label_map, &label_counts(&dataset.labels))?;
         let (mut n_weights, mut disentangled) = (0, Vec::new());
         for number in 0..self.params.n_trees {
@@ -159,7 +170,8 @@ impl<'a> Trainer<'a> {
         }
         let mut meta = Meta {
             xmc_version: env!("CARGO_PKG_VERSION").to_owned(),
-            takes_text: set.tfidf.is_some(),
+            takes_text: dataset.has_texts(),
+            encoder: encoder.map(Encoder::kind),
             label_names: with_names,
             n_samples: dataset.n_samples() as u64,
             n_features: set.x.n_sparse() as u64,
@@ -180,19 +192,14 @@ impl<'a> Trainer<'a> {
     /// Validates on the model before it gets its name, so that its scores are inside it.
     fn finish(&self, meta: &mut Meta, writer: ModelWriter, stages: &Stages<'_>) -> Result<Model, XmcError> {
         if let Some(valid) = self.valid {
-            let model = Model::from_container(writer.preview(meta)?)?;
+            let model = Model::with_encoder(writer.preview(meta)?, self.extras.encoder.cloned())?;
             meta.valid = Some(stages.time("valid", |progress| -> Result<Scores, XmcError> {
                 model.evaluate_with(valid, &VALID_AT, &meta.params.search, progress)
             })?);
         }
         meta.set_times(self.timestamps, stages);
-        Model::from_container(writer.commit(meta)?)
+        Model::with_encoder(writer.commit(meta)?, self.extras.encoder.cloned())
     }
-}
-
-/// Sparse features and the dense ones that stand beside the texts.
-pub(crate) fn with_dense(sparse: Csr, dense: Option<&Array2<f32>>) -> Result<Features, XmcError> {
-    Ok(Features::new(sparse, dense.cloned())?)
 }
 
 fn grow_tree(

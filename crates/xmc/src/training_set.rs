@@ -1,18 +1,20 @@
 //! What a model is trained on: the instances, and the labels' names as further instances.
 
+use crate::dense::DenseFeatures;
 use crate::stages::Stages;
-use crate::trainer::{TextsRef, with_dense};
-use crate::{TrainParams, XmcError};
-use ndarray::{Array2, Axis, concatenate};
+use crate::trainer::TextsRef;
+use crate::{Encoder, TrainParams, XmcError};
+use ndarray::{Array2, Axis, s};
 use std::borrow::Cow;
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_metrics::{Propensities, PropensityParams};
-use xmc_sparse::{Csr, CsrBuilder, Features, LabelId, SparseRow};
-use xmc_tfidf::{Documents, TfIdf, TfIdfValidParams};
+use xmc_sparse::{Csr, CsrBuilder, Features, LabelId, NoProgress, SparseRow};
+use xmc_tfidf::{Documents, TfIdf};
 use xmc_xrlinear::Instances;
 
 /// Instances, their labels and weights; the rows from `n_samples` on are the names of labels.
 pub(crate) struct TrainingSet<'d> {
+    /// Nothing for data that are features, and for texts of which only embeddings are wanted.
     pub(crate) tfidf: Option<TfIdf>,
     pub(crate) x: Cow<'d, Features>,
     pub(crate) y: Cow<'d, Csr>,
@@ -31,6 +33,7 @@ pub(crate) struct Extras<'d> {
     pub(crate) relevance: Option<&'d Csr>,
     pub(crate) hard_negatives: Option<&'d Csr>,
     pub(crate) label_features: Option<&'d Features>,
+    pub(crate) encoder: Option<&'d Encoder>,
 }
 
 impl<'d> TrainingSet<'d> {
@@ -84,28 +87,33 @@ impl<'d> TrainingSet<'d> {
             Input::Features(x) => return without_names(None, Cow::Borrowed(x), None),
             Input::Text(texts) => texts,
         };
-        let vectorizers = params.features.clone().check()?;
+        let dense = DenseFeatures { encoder: extras.encoder, params: &params.encoding };
+        let given = dataset.dense.as_ref();
         if !with_names {
             let texts = TextsRef(texts);
-            let (tfidf, sparse) = vectorize((&vectorizers, tfidf), &texts, stages)?;
-            let x = with_dense(sparse, dataset.dense.as_ref())?;
-            return without_names(Some(tfidf), Cow::Owned(x), None);
+            let (tfidf, sparse) = vectorize(params, tfidf, &texts, &dense, stages)?;
+            let x = Features::new(sparse, embed(&dense, &texts, given, stages)?)?;
+            return without_names(tfidf, Cow::Owned(x), None);
         }
         let all = TextsAndNames { texts: TextsRef(texts), names: &dataset.label_map };
-        let (tfidf, sparse) = vectorize((&vectorizers, tfidf), &all, stages)?;
+        let (tfidf, sparse) = vectorize(params, tfidf, &all, &dense, stages)?;
         let of_names: Vec<usize> = (texts.len()..all.len()).collect();
-        let names = with_dense(sparse.select_rows(&of_names), zeros(dataset, of_names.len()).as_ref())?;
         let weight = params.label_rows;
         if weight == 0.0 {
             let of_texts: Vec<usize> = (0..texts.len()).collect();
-            let x = with_dense(sparse.select_rows(&of_texts), dataset.dense.as_ref())?;
-            return without_names(Some(tfidf), Cow::Owned(x), Some(names));
+            let x = embed(&dense, &all.texts, given, stages)?;
+            let x = Features::new(sparse.select_rows(&of_texts), x)?;
+            let names = embed(&dense, &Names(all.names), None, stages)?;
+            let names = names.map(|names| at_the_end(&names, x.n_dense()));
+            let names = names.or_else(|| zeros(given, of_names.len()));
+            let names = Features::new(sparse.select_rows(&of_names), names)?;
+            return without_names(tfidf, Cow::Owned(x), Some(names));
         }
-        let dense = dataset.dense.as_ref().zip(zeros(dataset, of_names.len()));
-        let dense = dense.map(|(texts, names)| concatenate![Axis(0), texts.view(), names]);
+        let x = Features::new(sparse, embed(&dense, &all, given, stages)?)?;
+        let names = select_rows(&x, &of_names)?;
         Ok(Self {
-            tfidf: Some(tfidf),
-            x: Cow::Owned(Features::new(sparse, dense)?),
+            tfidf,
+            x: Cow::Owned(x),
             y: Cow::Owned(with_own_labels(y)?),
             weights: with_weight(dataset.weights.as_deref(), texts.len(), of_names.len(), weight),
             own: own(Some(names)),
@@ -127,21 +135,48 @@ pub(crate) fn select_rows(x: &Features, rows: &[usize]) -> Result<Features, XmcE
     Ok(Features::new(x.sparse().select_rows(rows), dense)?)
 }
 
+/// The sparse features of `texts`: none when only embeddings are wanted.
 fn vectorize(
-    (vectorizers, fitted): (&TfIdfValidParams, Option<TfIdf>),
+    params: &TrainParams,
+    fitted: Option<TfIdf>,
     texts: &impl Documents,
+    dense: &DenseFeatures<'_>,
     stages: &Stages<'_>,
-) -> Result<(TfIdf, Csr), XmcError> {
+) -> Result<(Option<TfIdf>, Csr), XmcError> {
+    if params.features.vectorizers.is_empty() && dense.encoder.is_some() {
+        return Ok((None, Csr::empty(texts.len(), 0)));
+    }
+    let vectorizers = params.features.clone().check()?;
     stages.time("tfidf", |progress| {
         let tfidf = fitted.map_or_else(|| vectorizers.fit_with_progress(texts, progress), Ok)?;
         let sparse = tfidf.transform_with_progress(texts, progress);
-        Ok((tfidf, sparse))
+        Ok((Some(tfidf), sparse))
     })
 }
 
+/// The dense features of `texts`; time is only told where there is an encoder.
+fn embed(
+    dense: &DenseFeatures<'_>,
+    texts: &impl Documents,
+    given: Option<&Array2<f32>>,
+    stages: &Stages<'_>,
+) -> Result<Option<Array2<f32>>, XmcError> {
+    match dense.encoder {
+        None => dense.of(texts, given, &NoProgress),
+        Some(_) => stages.time("embed", |progress| dense.of(texts, given, progress)),
+    }
+}
+
 /// Dense features of labels, of which nothing is known.
-fn zeros(dataset: &Dataset, n_labels: usize) -> Option<Array2<f32>> {
-    dataset.dense.as_ref().map(|dense| Array2::zeros((n_labels, dense.ncols())))
+fn zeros(given: Option<&Array2<f32>>, n_labels: usize) -> Option<Array2<f32>> {
+    given.map(|given| Array2::zeros((n_labels, given.ncols())))
+}
+
+/// `rows` as the last of `width` columns, of which the others are zero.
+fn at_the_end(rows: &Array2<f32>, width: usize) -> Array2<f32> {
+    let mut wide = Array2::zeros((rows.nrows(), width));
+    wide.slice_mut(s![.., width - rows.ncols()..]).assign(rows);
+    wide
 }
 
 /// A row for each label below the instances: it has itself.
@@ -206,5 +241,18 @@ impl Documents for TextsAndNames<'_> {
             None => self.texts.get(index),
             Some(label) => self.names.name(label as LabelId),
         }
+    }
+}
+
+/// The names of all labels.
+struct Names<'a>(&'a LabelMap);
+
+impl Documents for Names<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, index: usize) -> &str {
+        self.0.name(index as LabelId)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::features::FeatureNames;
 use super::{ExplainOptions, ExplainedLabel, ExplainedPath, Explanation, PathNode, PathStep};
+use crate::predictor::TextScratch;
 use crate::{Model, Predictor, Scope, XmcError};
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ pub struct Explainer<'m> {
     options: ExplainOptions,
     names: FeatureNames<'m>,
     predictor: Predictor<'m>,
-    text: xmc_tfidf::Scratch,
+    text: TextScratch,
     /// The clusters met so far, by tree, layer and number.
     clusters: HashMap<(usize, usize, u32), PathNode>,
 }
@@ -28,7 +29,7 @@ impl<'m> Explainer<'m> {
             options,
             names: FeatureNames::new(model),
             predictor: model.predictor(),
-            text: xmc_tfidf::Scratch::default(),
+            text: TextScratch::default(),
             clusters: HashMap::new(),
         }
     }
@@ -38,10 +39,8 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// As [`Predictor::predict`].
     pub fn explain(&mut self, text: &str, search: &SearchParams) -> Result<Explanation, XmcError> {
-        let tfidf = self.model.tfidf().ok_or(XmcError::NeedsFeatures)?;
         let mut scratch = std::mem::take(&mut self.text);
-        let row = Row { sparse: tfidf.transform_into(text, &mut scratch), dense: &[] };
-        let explained = self.explain_row(row, search);
+        let explained = scratch.row(self.model, text).and_then(|row| self.explain_row(row, search));
         self.text = scratch;
         explained
     }

@@ -1,13 +1,13 @@
 //! The options that a search varies, and their values.
 
 use crate::{DisentangleTraining, TrainParams};
-use xmc_data::Input;
 use xmc_tfidf::{Analyzer, DocFrequency, VectorizerParams};
 
 /// One option. In the order in which they are usually worth most (`docs/OPTIONS.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Axis {
     Features,
+    Scale,
     Costs,
     Threshold,
     MaxLeaf,
@@ -21,15 +21,17 @@ pub(super) struct Value {
 }
 
 impl Axis {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Features, Self::Costs, Self::Threshold, Self::MaxLeaf, Self::Copies];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Features, Self::Scale, Self::Costs, Self::Threshold, Self::MaxLeaf, Self::Copies];
 
     /// The values to try beside that of `best`.
-    pub(super) fn values(self, best: &TrainParams, input: &Input) -> Vec<Value> {
+    pub(super) fn values(self, best: &TrainParams, texts: bool, encoder: bool) -> Vec<Value> {
         let values = match self {
             // Data that are features already have no n-grams.
-            Self::Features if matches!(input, Input::Features(_)) => Vec::new(),
+            Self::Features if !texts => Vec::new(),
+            Self::Scale if !texts || !encoder => Vec::new(),
             Self::Features => features(best),
+            Self::Scale => scales(best),
             Self::Costs => costs(best),
             Self::Threshold => thresholds(best),
             Self::MaxLeaf => leaves(best),
@@ -66,6 +68,14 @@ fn features(best: &TrainParams) -> Vec<Value> {
     let values = sets.into_iter().map(|set| {
         let (names, vectorizers): (Vec<_>, Vec<_>) = set.into_iter().unzip();
         value(best, names.join(" "), |params| params.features.vectorizers = vectorizers)
+    });
+    values.collect()
+}
+
+/// Lengths of an embedding beside a row of TF-IDF of length 1.
+fn scales(best: &TrainParams) -> Vec<Value> {
+    let values = [0.35, 0.5, 0.7, 1.0, 1.4, 2.0].into_iter().map(|scale: f32| {
+        value(best, format!("--encoder-scale {scale}"), |params| params.encoding.scale = scale)
     });
     values.collect()
 }

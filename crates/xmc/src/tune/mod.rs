@@ -13,7 +13,7 @@
 mod axis;
 mod race;
 
-use crate::{TrainParams, XmcError};
+use crate::{Encoder, TrainParams, XmcError};
 use axis::Axis;
 use race::Race;
 use serde::Serialize;
@@ -44,6 +44,7 @@ pub struct Tuner<'a> {
     max_trials: Option<usize>,
     valid: Option<&'a Dataset>,
     label_names: Option<bool>,
+    encoder: Option<&'a Encoder>,
     progress: &'a dyn Progress,
     on_trial: &'a dyn Fn(&Trial),
 }
@@ -94,9 +95,9 @@ pub struct Trial {
 impl<'a> Tuner<'a> {
     /// A search that begins with `base`.
     pub fn new(base: TrainParams) -> Self {
-        let (budget, max_trials, valid, label_names) = Default::default();
+        let (budget, max_trials, valid, label_names, encoder) = Default::default();
         let (metric, progress, on_trial) = ((Metric::Ndcg, 5), &NoProgress, &|_: &Trial| ());
-        Self { base, metric, budget, max_trials, valid, label_names, progress, on_trial }
+        Self { base, metric, budget, max_trials, valid, label_names, encoder, progress, on_trial }
     }
 
     /// What to improve: precision, recall or nDCG at a cut-off. Default nDCG@5, which looks at the first labels and at
@@ -134,6 +135,13 @@ impl<'a> Tuner<'a> {
     #[must_use]
     pub fn label_names(mut self, known: bool) -> Self {
         self.label_names = Some(known);
+        self
+    }
+
+    /// As [`crate::Trainer::encoder`]; the scale of its embeddings is searched, too. Every trial embeds its texts: give a transformer a cache ([`Encoder::cached_in`]).
+    #[must_use]
+    pub fn encoder(mut self, encoder: &'a Encoder) -> Self {
+        self.encoder = Some(encoder);
         self
     }
 

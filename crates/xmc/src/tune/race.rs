@@ -105,7 +105,8 @@ impl<'a> Race<'a> {
 
     /// Lets the values of `axis` race; whether one was better than the best so far.
     pub(super) fn run(&mut self, axis: Axis) -> Result<bool, XmcError> {
-        let mut values = axis.values(&self.best.params, &self.parts[0].input);
+        let mut values =
+            axis.values(&self.best.params, self.parts[0].has_texts(), self.tuner.encoder.is_some());
         values.retain(|value| !self.tried.contains(&value.params));
         self.tried.extend(values.iter().map(|value| value.params.clone()));
         let mut running: Vec<Contender> =
@@ -183,6 +184,9 @@ impl<'a> Race<'a> {
         let mut trainer = Trainer::new(params.clone()).progress(self.tuner.progress);
         if let Some(known) = self.tuner.label_names {
             trainer = trainer.label_names(known);
+        }
+        if let Some(encoder) = self.tuner.encoder {
+            trainer = trainer.encoder(encoder);
         }
         let model = trainer.fit(&self.parts[part])?;
         let x = model.features(self.valid, self.tuner.progress)?;

@@ -1,0 +1,214 @@
+//! The encoder of a model: texts to dense features, beside those of TF-IDF.
+
+use crate::XmcError;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+#[cfg(feature = "transformer")]
+use std::sync::Arc;
+use xmc_embed::{EncodingError, StaticTable, TableScratch, TextEncoder, embed};
+use xmc_sparse::Progress;
+use xmc_store::{Container, ModelWriter};
+use xmc_tfidf::Documents;
+#[cfg(feature = "transformer")]
+use xmc_xrtransformer as transformer;
+
+/// Where the encoder lies in a model.
+const PREFIX: &str = "encoder";
+
+/// How texts become dense features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EncodingParams {
+    /// Length of an embedding; a row of TF-IDF has length 1. Finite and more than 0, default 1.
+    pub scale: f32,
+    /// Tokens of a text that a transformer looks at, at least 3; the rest is cut off. Default 128.
+    pub max_length: usize,
+}
+
+impl Default for EncodingParams {
+    fn default() -> Self {
+        Self { scale: 1.0, max_length: 128 }
+    }
+}
+
+impl EncodingParams {
+    /// Checks both.
+    ///
+    /// # Errors
+    /// [`XmcError::Param`].
+    pub fn check(&self) -> Result<(), XmcError> {
+        let rule = |ok, name, expected, found| match ok {
+            true => Ok(()),
+            false => Err(XmcError::Param { name, expected, found }),
+        };
+        let finite = self.scale.is_finite() && self.scale > 0.0;
+        rule(finite, "encoding.scale", "a finite number above 0", self.scale)?;
+        rule(self.max_length >= 3, "encoding.max_length", "at least 3 tokens", self.max_length as f32)
+    }
+}
+
+/// What an encoder is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EncoderKind {
+    /// A table of token vectors.
+    Static,
+    /// A transformer.
+    Transformer,
+}
+
+/// Turns texts into the dense features of a model. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    engine: Engine,
+    cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+enum Engine {
+    Static(StaticTable),
+    #[cfg(feature = "transformer")]
+    Transformer(Arc<transformer::Encoder>),
+}
+
+impl From<StaticTable> for Encoder {
+    fn from(table: StaticTable) -> Self {
+        Self { engine: Engine::Static(table), cache: None }
+    }
+}
+
+#[cfg(feature = "transformer")]
+impl From<transformer::Encoder> for Encoder {
+    fn from(encoder: transformer::Encoder) -> Self {
+        Self { engine: Engine::Transformer(Arc::new(encoder)), cache: None }
+    }
+}
+
+impl Encoder {
+    /// Opens the encoder in `dir`: a table that `xmc distill` made, or a transformer as Hugging Face keeps them (`config.json`,
+    /// `model.safetensors`, a vocabulary).
+    ///
+    /// # Errors
+    /// [`XmcError::NoEncoder`] when there is neither, [`XmcError::NoTransformer`] in a build without transformers, and what
+    /// is wrong with the files.
+    pub fn open(dir: impl AsRef<Path>, params: &EncodingParams) -> Result<Self, XmcError> {
+        params.check()?;
+        let dir = dir.as_ref();
+        if dir.join("manifest.json").is_file() {
+            return Ok(StaticTable::open_dir(dir)?.into());
+        }
+        if !dir.join("config.json").is_file() {
+            return Err(XmcError::NoEncoder { path: dir.to_path_buf() });
+        }
+        #[cfg(feature = "transformer")]
+        return Ok(transformer::Encoder::open(dir, transformer_params(params))?.into());
+        #[cfg(not(feature = "transformer"))]
+        Err(XmcError::NoTransformer)
+    }
+
+    /// Keeps embeddings below the directory `dir`, and takes from it those that are there. For many texts at a time: a
+    /// single query never looks there, and neither does a table, which is faster than a disk.
+    #[must_use]
+    pub fn cached_in(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cache = Some(dir.into());
+        self
+    }
+
+    /// What it is made of.
+    pub fn kind(&self) -> EncoderKind {
+        match &self.engine {
+            Engine::Static(_) => EncoderKind::Static,
+            #[cfg(feature = "transformer")]
+            Engine::Transformer(_) => EncoderKind::Transformer,
+        }
+    }
+
+    /// Width of an embedding.
+    pub fn n_dims(&self) -> usize {
+        match &self.engine {
+            Engine::Static(table) => table.n_dims(),
+            #[cfg(feature = "transformer")]
+            Engine::Transformer(encoder) => encoder.n_dims(),
+        }
+    }
+
+    /// The embeddings of `texts`, `texts.len() × n_dims`: of length 1, or zero.
+    ///
+    /// # Errors
+    /// What the encoder or its cache runs into.
+    pub fn embed(
+        &self,
+        texts: &(impl Documents + ?Sized),
+        progress: &dyn Progress,
+    ) -> Result<Array2<f32>, XmcError> {
+        match &self.engine {
+            Engine::Static(table) => match embed(table, texts, None, progress) {
+                Ok(rows) => Ok(rows),
+                Err(EncodingError::Cache(error)) => Err(error.into()),
+                Err(EncodingError::Encoder(never)) => match never {},
+            },
+            #[cfg(feature = "transformer")]
+            Engine::Transformer(encoder) => {
+                let rows = embed(encoder.as_ref(), texts, self.cache.as_deref(), progress);
+                rows.map_err(|error| match error {
+                    EncodingError::Cache(error) => error.into(),
+                    EncodingError::Encoder(error) => error.into(),
+                })
+            }
+        }
+    }
+
+    /// The embedding of one text into `out`, `n_dims` long.
+    pub(crate) fn encode_into(
+        &self,
+        text: &str,
+        scratch: &mut EncoderScratch,
+        out: &mut [f32],
+    ) -> Result<(), XmcError> {
+        match &self.engine {
+            Engine::Static(table) => table.encode_into(text, &mut scratch.0, out),
+            #[cfg(feature = "transformer")]
+            Engine::Transformer(encoder) => encoder.encode(&[text], &xmc_sparse::NoProgress, out)?,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn save(&self, writer: &ModelWriter) -> Result<(), XmcError> {
+        match &self.engine {
+            Engine::Static(table) => table.save(writer, PREFIX)?,
+            #[cfg(feature = "transformer")]
+            Engine::Transformer(encoder) => encoder.save_parts(writer, PREFIX)?,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn load(
+        container: &Container,
+        kind: EncoderKind,
+        params: &EncodingParams,
+    ) -> Result<Self, XmcError> {
+        match kind {
+            EncoderKind::Static => Ok(StaticTable::open(container, PREFIX)?.into()),
+            #[cfg(feature = "transformer")]
+            EncoderKind::Transformer => {
+                Ok(transformer::Encoder::load_parts(container, PREFIX, transformer_params(params))?.into())
+            }
+            #[cfg(not(feature = "transformer"))]
+            EncoderKind::Transformer => {
+                params.check()?;
+                Err(XmcError::NoTransformer)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "transformer")]
+fn transformer_params(params: &EncodingParams) -> transformer::EncoderParams {
+    transformer::EncoderParams::default().max_length(params.max_length)
+}
+
+/// One thread's buffers for [`Encoder::encode_into`].
+#[derive(Debug, Default)]
+pub(crate) struct EncoderScratch(TableScratch);
