@@ -21,8 +21,8 @@ It pays where labels mean several things. Copies make clusters larger and querie
 equal inner products per query ('xmc eval' says them), with a smaller --beam for the new model. With
 --copies 1 labels only move, which is what copies have to beat.
 
-The data must be those that the model was trained on. What is above the labels stays as it is, and so
-do clusters whose labels are the same; the others are trained. The new model is written whole or not
+The data must be those that the model was trained on. Clusters whose labels are the same keep their
+weights; the others, and what is above the labels, are trained. The new model is written whole or not
 at all, and is that of 'xmc train --copies' with the model's own options.";
 
 /// Give labels further places in the tree of a trained model

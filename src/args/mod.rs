@@ -2,6 +2,7 @@
 
 mod data;
 mod disentangle;
+mod encoder;
 mod eval;
 mod explain;
 mod inspect;
@@ -16,6 +17,7 @@ mod vectorizer;
 
 pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
+pub(crate) use encoder::EncoderArgs;
 pub(crate) use eval::EvalArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use inspect::InspectArgs;

@@ -1,12 +1,13 @@
 //! Hyper-parameters as options. What is not typed stays as the file of parameters or the default has it.
 
-use super::vectorizer::{VectorizerArgs, VectorizerSpec, name, named, vectorizer};
+use super::vectorizer::{TypedVectorizer, VectorizerArgs, name, named, vectorizer};
 use super::{AssignmentArgs, at_least_one, help};
 use clap::Args;
 use serde::de::DeserializeOwned;
 use std::{fmt, str::FromStr};
 use xmc::{
-    Combine, LabelFeatures, Loss, MergeCopies, Negatives, Norm, PerLayer, PostProcessor, RelevanceMode,
+    Combine, EncodingParams, LabelFeatures, Loss, MergeCopies, Negatives, Norm, PerLayer, PostProcessor,
+    RelevanceMode,
 };
 use xmc::{RelevanceNorm, RelevanceParams, SearchParams, SvmParams, TfIdfParams, TrainParams, TreeParams};
 use xmc::{WeightType, XrLinearParams};
@@ -17,6 +18,8 @@ use xmc_tree::{Clustering, Sampling};
 pub(crate) struct ParamArgs {
     #[command(flatten)]
     text: TextArgs,
+    #[command(flatten)]
+    encoding: EncodingArgs,
     #[command(flatten)]
     tree: TreeArgs,
     #[command(flatten)]
@@ -37,6 +40,7 @@ impl ParamArgs {
     pub(crate) fn apply(&self, params: &mut TrainParams) {
         set(&self.seed, &mut params.seed);
         self.text.apply(params);
+        self.encoding.apply(params);
         self.tree.apply(params);
         self.solver.apply(&mut params.linear);
         self.learning.apply(params);
@@ -69,9 +73,9 @@ fn per_layer_named<T: DeserializeOwned>(text: &str) -> Result<PerLayer<T>, Strin
 struct TextArgs {
     /// What n-grams are made of and how long they are: words:1-2, char_wb:3-5 (inside words), chars:2-4. Given more
     /// than once, the features stand side by side. Settings of one vectorizer follow it:
-    /// 'char_wb:3-5,min-df=5,weight=0.5' [default: words:1-2]
+    /// 'char_wb:3-5,min-df=5,weight=0.5'; 'none' is for embeddings alone [default: words:1-2]
     #[arg(long = "vectorizer", value_name = "KIND:MIN-MAX", value_parser = vectorizer)]
-    vectorizers: Vec<VectorizerSpec>,
+    vectorizers: Vec<TypedVectorizer>,
     #[command(flatten)]
     for_all: VectorizerArgs,
     #[arg(long, value_name = "NAME", value_parser = named::<Norm>,
@@ -99,12 +103,31 @@ impl TextArgs {
         match self.vectorizers.is_empty() {
             true => params.vectorizers.iter_mut().for_each(|params| self.for_all.apply(params)),
             false => {
-                params.vectorizers = self.vectorizers.iter().map(|spec| spec.params(&self.for_all)).collect();
+                params.vectorizers =
+                    self.vectorizers.iter().filter_map(|typed| typed.params(&self.for_all)).collect();
             }
         }
         set(&self.row_norm, &mut params.norm);
         set(&self.fold_case.or(self.no_lowercase.then_some(false)), &mut params.fold_case);
         set(&self.nfkc, &mut params.nfkc);
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Embeddings (not used when the data are features)")]
+struct EncodingArgs {
+    #[arg(long, value_name = "LENGTH",
+        help = help("Length of an embedding; a row of text features has length 1", EncodingParams::default().scale))]
+    encoder_scale: Option<f32>,
+    #[arg(long, value_name = "TOKENS",
+        help = help("Tokens of a text that a transformer looks at", EncodingParams::default().max_length))]
+    encoder_max_length: Option<usize>,
+}
+
+impl EncodingArgs {
+    fn apply(&self, params: &mut TrainParams) {
+        set(&self.encoder_scale, &mut params.encoding.scale);
+        set(&self.encoder_max_length, &mut params.encoding.max_length);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `xmc train`.
 
 use super::vectorizer::named;
-use super::{DataArgs, HyperArgs};
+use super::{DataArgs, EncoderArgs, HyperArgs};
 use clap::Args;
 use std::path::PathBuf;
 use xmc_tree::TaxonomyFormat;
@@ -13,6 +13,7 @@ Examples:
   xmc train --train train.tsv --valid valid.tsv --labels labels.tsv --model subjects --json
   xmc train --train items.csv --text-column title,brand --label-column tags --model items
   xmc train --train titles.tsv --model m --vectorizer words:1-2 --vectorizer char_wb:3-5,min-df=5
+  xmc train --train titles.tsv --model m --preset balanced --encoder all-MiniLM-L6-v2 --embedding-cache cache
   xmc train --train items.tsv --labels labels.tsv --taxonomy categories.tsv --model items
   xmc train --train X.npz --train-labels Y.npz --tree C0.npz,C1.npz --weights f32 --model m
 
@@ -59,6 +60,8 @@ pub(crate) struct TrainArgs {
     /// At the end, print sizes, times and scores as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
     #[command(flatten)]
     pub(crate) hyper: HyperArgs,
 }

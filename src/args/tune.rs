@@ -1,6 +1,6 @@
 //! `xmc tune`.
 
-use super::{DataArgs, HyperArgs, at_least_one};
+use super::{DataArgs, EncoderArgs, HyperArgs, at_least_one};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,8 +13,8 @@ Examples:
   xmc tune --train train.tsv --valid valid.tsv --labels labels.tsv --preset fast --metric p@1 --budget 1h
   xmc tune --train X.npz --train-labels Y.npz --trials 20
 
-The options that matter most are tried one after the other: --vectorizer, --cp and --cn, --threshold, --max-leaf,
---copies. Values race each other, first on a ninth of the data; those that cannot be better leave early, and
+The options that matter most are tried one after the other: --vectorizer, --encoder-scale (with --encoder), --cp and
+--cn, --threshold, --max-leaf, --copies. Values race each other, first on a ninth of the data; those that cannot be better leave early, and
 one replaces what was best so far only if it is better by more than a standard error on all the data (or on as much as
 the budget allows to train on several times). All other options stay as they were given.
 
@@ -44,6 +44,8 @@ pub(crate) struct TuneArgs {
     /// At the end, print what was found and every trial as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
     #[command(flatten)]
     pub(crate) hyper: HyperArgs,
 }

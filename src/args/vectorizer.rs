@@ -10,7 +10,7 @@ use xmc::{Analyzer, DocFrequency, Idf, Norm, Tokenizer, VectorizerParams};
 
 /// One vectoriser, as typed.
 #[derive(Debug, Clone)]
-pub(crate) struct VectorizerSpec {
+struct VectorizerSpec {
     analyzer: Analyzer,
     ngram_range: (usize, usize),
     weight: Option<f32>,
@@ -19,12 +19,31 @@ pub(crate) struct VectorizerSpec {
 
 impl VectorizerSpec {
     /// The vectoriser: its own settings, then those for all, then defaults.
-    pub(crate) fn params(&self, for_all: &VectorizerArgs) -> VectorizerParams {
+    fn params(&self, for_all: &VectorizerArgs) -> VectorizerParams {
         let mut params = VectorizerParams::default().analyzer(self.analyzer).ngram_range(self.ngram_range);
         for_all.apply(&mut params);
         self.settings.apply(&mut params);
         params.weight = self.weight.unwrap_or(params.weight);
         params
+    }
+}
+
+/// What can stand behind `--vectorizer`: a vectoriser, or that there is none.
+#[derive(Debug, Clone)]
+pub(crate) struct TypedVectorizer(Option<VectorizerSpec>);
+
+impl TypedVectorizer {
+    /// As [`VectorizerSpec::params`].
+    pub(crate) fn params(&self, for_all: &VectorizerArgs) -> Option<VectorizerParams> {
+        self.0.as_ref().map(|spec| spec.params(for_all))
+    }
+}
+
+/// Parses `none`, or what [`spec`] parses.
+pub(crate) fn vectorizer(text: &str) -> Result<TypedVectorizer, String> {
+    match text.trim() {
+        "none" => Ok(TypedVectorizer(None)),
+        text => spec(text).map(|spec| TypedVectorizer(Some(spec))),
     }
 }
 
@@ -88,7 +107,7 @@ struct SpecArgs {
 }
 
 /// Parses `words:1-2`, `char_wb:3-5,min-df=5,weight=0.5`.
-pub(crate) fn vectorizer(text: &str) -> Result<VectorizerSpec, String> {
+fn spec(text: &str) -> Result<VectorizerSpec, String> {
     let mut parts = text.split(',').map(str::trim);
     let (kind, range) = parts.next().unwrap_or_default().split_once(':').ok_or("expected KIND:MIN-MAX")?;
     let ngram_range = match range.split_once('-') {
@@ -179,35 +198,35 @@ mod tests {
     use super::*;
 
     fn no_settings() -> VectorizerArgs {
-        vectorizer("words:1").unwrap().settings
+        spec("words:1").unwrap().settings
     }
 
     #[test]
     fn a_vectorizer_is_a_kind_a_range_and_settings() {
-        let spec = vectorizer("char_wb:3-5,min-df=5,sublinear-tf,weight=0.5,idf=pecos").unwrap();
+        let spec = spec("char_wb:3-5,min-df=5,sublinear-tf,weight=0.5,idf=pecos").unwrap();
         let expected = VectorizerParams::char_wb(3, 5)
             .min_df(DocFrequency::Count(5))
             .sublinear_tf(true)
             .idf(Idf::Pecos { smooth: true, add_one: false })
             .weight(0.5);
         assert_eq!(spec.params(&no_settings()), expected);
-        assert_eq!(vectorizer("words:2").unwrap().params(&no_settings()), VectorizerParams::words(2, 2));
+        assert_eq!(spec("words:2").unwrap().params(&no_settings()), VectorizerParams::words(2, 2));
     }
 
     #[test]
     fn settings_of_one_go_before_settings_of_all() {
-        let all = vectorizer("words:1,min-df=7,binary").unwrap().settings;
-        let params = vectorizer("words:1-2,min-df=0.5,binary=false").unwrap().params(&all);
+        let all = spec("words:1,min-df=7,binary").unwrap().settings;
+        let params = spec("words:1-2,min-df=0.5,binary=false").unwrap().params(&all);
         assert_eq!((params.min_df, params.binary), (DocFrequency::Ratio(0.5), false));
     }
 
     #[test]
     fn wrong_vectorizers_are_told_what_was_expected() {
-        assert!(vectorizer("words").unwrap_err().contains("KIND:MIN-MAX"));
-        assert!(vectorizer("letters:1-2").unwrap_err().contains("char_wb"));
-        assert!(vectorizer("words:a-b").unwrap_err().contains("MIN-MAX"));
-        assert!(vectorizer("words:1-2,min-df=x").unwrap_err().contains("number of documents"));
-        assert!(vectorizer("words:1-2,stem=yes").unwrap_err().contains("--stem"));
+        assert!(spec("words").unwrap_err().contains("KIND:MIN-MAX"));
+        assert!(spec("letters:1-2").unwrap_err().contains("char_wb"));
+        assert!(spec("words:a-b").unwrap_err().contains("MIN-MAX"));
+        assert!(spec("words:1-2,min-df=x").unwrap_err().contains("number of documents"));
+        assert!(spec("words:1-2,stem=yes").unwrap_err().contains("--stem"));
     }
 
     #[test]

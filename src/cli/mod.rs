@@ -1,6 +1,7 @@
 //! The commands: what was typed is resolved, then the work is done.
 
 mod disentangle;
+mod encoder;
 mod eval;
 mod explain;
 mod input;

@@ -1,6 +1,7 @@
 //! `xmc train`: data and hyper-parameters to a model directory.
 
 use super::disentangle::describe;
+use super::encoder::{open_encoder, weights_of};
 use super::input::{Inputs, print_params, resolve_params};
 use crate::args::TrainArgs;
 use crate::console::{Console, count, print, seconds};
@@ -13,8 +14,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xmc::{
-    Csr, DataSource, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams, Trainer,
-    TreeDisentanglement,
+    Csr, DataSource, Encoder, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams,
+    Trainer, TreeDisentanglement,
 };
 use xmc_data::{Columns, read_npy, read_npz};
 use xmc_tree::TaxonomyFormat;
@@ -71,6 +72,8 @@ struct Job {
     relevance: Option<PathBuf>,
     hard_negatives: Option<PathBuf>,
     label_matrix: Option<PathBuf>,
+    encoder: Option<Encoder>,
+    encoder_dir: Option<PathBuf>,
     model: PathBuf,
     timestamps: bool,
 }
@@ -101,6 +104,7 @@ impl Job {
         }
         let inputs = Inputs::resolve(&args.data)?;
         let model = args.model.clone().ok_or_else(|| usage("--model is required"))?;
+        let encoder = open_encoder(&args.encoder, &params.encoding)?;
         Ok(Self {
             params,
             inputs,
@@ -109,6 +113,8 @@ impl Job {
             relevance: args.relevance.clone(),
             hard_negatives: args.hard_negatives.clone(),
             label_matrix: args.label_matrix.clone(),
+            encoder,
+            encoder_dir: args.encoder.encoder.clone(),
             model,
             timestamps: !args.no_timestamps,
         })
@@ -143,6 +149,9 @@ impl Job {
         if let Some(hard_negatives) = &hard_negatives {
             trainer = trainer.hard_negatives(hard_negatives);
         }
+        if let Some(encoder) = &self.encoder {
+            trainer = trainer.encoder(encoder);
+        }
         let label_matrix = self.label_matrix.as_deref().map(read_features).transpose()?;
         if let Some(label_matrix) = &label_matrix {
             trainer = trainer.label_features(label_matrix);
@@ -168,6 +177,8 @@ impl Job {
         ];
         let given = matrices.into_iter().filter_map(|(role, path)| Some((role.to_owned(), path.as_deref()?)));
         files.extend(given);
+        let weights = self.encoder_dir.as_deref().map(weights_of);
+        files.extend(weights.as_deref().map(|path| ("encoder".to_owned(), path)));
         files.extend(self.taxonomy.as_ref().map(|taxonomy| ("taxonomy".to_owned(), taxonomy.path.as_path())));
         files.extend(self.tree.iter().enumerate().map(|(at, path)| (format!("tree-{at}"), path.as_path())));
         let sources = files.into_iter().map(|(role, path)| provenance::source(&role, path));
@@ -184,8 +195,8 @@ pub(super) fn stages_with(read: f64, meta: &Meta) -> BTreeMap<String, f64> {
 
 /// Stages with their times, in the order in which they ran.
 pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
-    const ORDER: [&str; 9] =
-        ["read", "tfidf", "label_features", "tree", "weights", "match", "assign", "write", "valid"];
+    const ORDER: [&str; 10] =
+        ["read", "tfidf", "embed", "label_features", "tree", "weights", "match", "assign", "write", "valid"];
     let place = |name: &str| ORDER.iter().position(|stage| *stage == name).unwrap_or(ORDER.len());
     let mut stages: Vec<_> = stages.iter().collect();
     stages.sort_by_key(|(name, _)| place(name));

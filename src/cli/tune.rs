@@ -1,5 +1,6 @@
 //! `xmc tune`: data to good hyper-parameters.
 
+use super::encoder::open_encoder;
 use super::input::{Inputs, print_params, resolve_params};
 use crate::args::TuneArgs;
 use crate::console::{Console, count, print, seconds};
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &TuneArgs, console: &Console) -> Result<()> {
         return print_params(&params);
     }
     let inputs = Inputs::resolve(&args.data)?;
+    let encoder = open_encoder(&args.encoder, &params.encoding)?;
     let train = inputs.train.read(console)?;
     let valid = inputs.read_valid(&train, console)?;
     let tell = |trial: &Trial| console.note(line(trial));
@@ -31,6 +33,9 @@ pub(crate) fn run(args: &TuneArgs, console: &Console) -> Result<()> {
     }
     if inputs.have_names() {
         tuner = tuner.label_names(true);
+    }
+    if let Some(encoder) = &encoder {
+        tuner = tuner.encoder(encoder);
     }
     if let Some(trials) = args.trials {
         tuner = tuner.max_trials(trials);
