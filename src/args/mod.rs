@@ -2,6 +2,8 @@
 
 mod data;
 mod disentangle;
+mod distill;
+mod encode;
 mod encoder;
 mod eval;
 mod explain;
@@ -17,7 +19,9 @@ mod vectorizer;
 
 pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
-pub(crate) use encoder::EncoderArgs;
+pub(crate) use distill::DistillArgs;
+pub(crate) use encode::EncodeArgs;
+pub(crate) use encoder::{EncoderArgs, EncodingArgs};
 pub(crate) use eval::EvalArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use inspect::InspectArgs;
@@ -72,6 +76,10 @@ pub(crate) enum Verb {
     Tune(Box<TuneArgs>),
     /// Give labels further places in the tree of a trained model
     Disentangle(Box<DisentangleArgs>),
+    /// Write the embeddings of texts
+    Encode(EncodeArgs),
+    /// Make a table of token vectors that imitates an encoder
+    Distill(DistillArgs),
     /// Show why labels are predicted
     Explain(ExplainArgs),
     /// Show what a model is, check it, print its label tree

@@ -1,7 +1,7 @@
 //! Hyper-parameters as options. What is not typed stays as the file of parameters or the default has it.
 
 use super::vectorizer::{TypedVectorizer, VectorizerArgs, name, named, vectorizer};
-use super::{AssignmentArgs, at_least_one, help};
+use super::{AssignmentArgs, EncodingArgs, at_least_one, help};
 use clap::Args;
 use serde::de::DeserializeOwned;
 use std::{fmt, str::FromStr};
@@ -20,6 +20,9 @@ pub(crate) struct ParamArgs {
     text: TextArgs,
     #[command(flatten)]
     encoding: EncodingArgs,
+    #[arg(long, value_name = "LENGTH", help_heading = EncodingArgs::HEADING,
+        help = help("Length of an embedding; a row of text features has length 1", EncodingParams::default().scale))]
+    encoder_scale: Option<f32>,
     #[command(flatten)]
     tree: TreeArgs,
     #[command(flatten)]
@@ -40,7 +43,8 @@ impl ParamArgs {
     pub(crate) fn apply(&self, params: &mut TrainParams) {
         set(&self.seed, &mut params.seed);
         self.text.apply(params);
-        self.encoding.apply(params);
+        self.encoding.apply(&mut params.encoding);
+        set(&self.encoder_scale, &mut params.encoding.scale);
         self.tree.apply(params);
         self.solver.apply(&mut params.linear);
         self.learning.apply(params);
@@ -110,24 +114,6 @@ impl TextArgs {
         set(&self.row_norm, &mut params.norm);
         set(&self.fold_case.or(self.no_lowercase.then_some(false)), &mut params.fold_case);
         set(&self.nfkc, &mut params.nfkc);
-    }
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Embeddings (not used when the data are features)")]
-struct EncodingArgs {
-    #[arg(long, value_name = "LENGTH",
-        help = help("Length of an embedding; a row of text features has length 1", EncodingParams::default().scale))]
-    encoder_scale: Option<f32>,
-    #[arg(long, value_name = "TOKENS",
-        help = help("Tokens of a text that a transformer looks at", EncodingParams::default().max_length))]
-    encoder_max_length: Option<usize>,
-}
-
-impl EncodingArgs {
-    fn apply(&self, params: &mut TrainParams) {
-        set(&self.encoder_scale, &mut params.encoding.scale);
-        set(&self.encoder_max_length, &mut params.encoding.max_length);
     }
 }
 

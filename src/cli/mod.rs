@@ -1,6 +1,8 @@
 //! The commands: what was typed is resolved, then the work is done.
 
 mod disentangle;
+mod distill;
+mod encode;
 mod encoder;
 mod eval;
 mod explain;
@@ -26,6 +28,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Verb::Train(verb) => train::run(&verb, &console(verb.json)?),
         Verb::Predict(verb) => predict::run(&verb, &console(verb.json)?),
         Verb::Disentangle(verb) => disentangle::run(&verb, &console(verb.json)?),
+        Verb::Encode(verb) => encode::run(&verb, &console(verb.json)?),
+        Verb::Distill(verb) => distill::run(&verb, &console(verb.json)?),
         Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),
         Verb::Explain(verb) => explain::run(&verb, &console(verb.json)?),
         Verb::Inspect(verb) => inspect::run(&verb, &console(verb.json)?),

@@ -25,7 +25,7 @@ mod texts;
 
 pub use dataset::{Dataset, Input, Skipped};
 pub use error::{DataError, Excerpt};
-pub use formats::npy::{read_npy, write_npy};
+pub use formats::npy::{read_npy, write_npy, write_npy_to};
 pub use formats::npz::{Columns, read_npz, write_npz, write_npz_to};
 pub use formats::xc::write_xc;
 pub use labels::{LabelBy, LabelMap, UnknownLabels};

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "transformer")]
 use std::sync::Arc;
-use xmc_embed::{EncodingError, StaticTable, TableScratch, TextEncoder, embed};
+use xmc_embed::{
+    Distilled, EncodingError, StaticTable, StaticValidParams, TableScratch, TextEncoder, embed,
+};
 use xmc_sparse::Progress;
 use xmc_store::{Container, ModelWriter};
 use xmc_tfidf::Documents;
@@ -153,6 +155,32 @@ impl Encoder {
             Engine::Transformer(encoder) => {
                 let rows = embed(encoder.as_ref(), texts, self.cache.as_deref(), progress);
                 rows.map_err(|error| match error {
+                    EncodingError::Cache(error) => error.into(),
+                    EncodingError::Encoder(error) => error.into(),
+                })
+            }
+        }
+    }
+
+    /// A table of token vectors that imitates this encoder on texts like `texts`: see [`StaticParams`].
+    ///
+    /// # Errors
+    /// As [`Encoder::embed`], and [`XmcError::Embed`] when there is nothing to make a table of.
+    pub fn distill(
+        &self,
+        texts: &(impl Documents + ?Sized),
+        params: &StaticValidParams,
+        progress: &dyn Progress,
+    ) -> Result<Distilled, XmcError> {
+        match &self.engine {
+            Engine::Static(table) => params.fit(texts, table, None, progress).map_err(|error| match error {
+                EncodingError::Cache(error) => error.into(),
+                EncodingError::Encoder(never) => match never {},
+            }),
+            #[cfg(feature = "transformer")]
+            Engine::Transformer(encoder) => {
+                let distilled = params.fit(texts, encoder.as_ref(), self.cache.as_deref(), progress);
+                distilled.map_err(|error| match error {
                     EncodingError::Cache(error) => error.into(),
                     EncodingError::Encoder(error) => error.into(),
                 })

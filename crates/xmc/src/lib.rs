@@ -75,7 +75,7 @@ pub use xmc_data::{
     CsvColumns, DataError, Dataset, Format, Input, LabelBy, LabelMap, LabelSource, OnError, Purpose,
     ReadOptions, RecordReader, Texts, UnknownLabels, read_dataset,
 };
-pub use xmc_embed::{Precision, StaticTable};
+pub use xmc_embed::{Distilled, Precision, StaticParams, StaticTable, StaticValidParams, TextEncoder};
 pub use xmc_linear::{Loss, SvmParams};
 pub use xmc_metrics::{Evaluator, Metric, Scores};
 pub use xmc_sparse::{Combine, Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};

@@ -235,12 +235,20 @@ pub fn write_npy(path: impl AsRef<Path>, matrix: ArrayView2<'_, f32>) -> Result<
     let path = path.as_ref();
     let file = File::create(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
     let mut out = BufWriter::new(file);
+    write_npy_to(&mut out, matrix)
+        .and_then(|()| out.flush())
+        .map_err(|source| DataError::Write { path: path.to_owned(), source })
+}
+
+/// As [`write_npy`], to a file that is open.
+///
+/// # Errors
+/// What writing runs into.
+pub fn write_npy_to(out: &mut impl Write, matrix: ArrayView2<'_, f32>) -> io::Result<()> {
     let shape = [matrix.nrows() as u64, matrix.ncols() as u64];
     let rows =
         matrix.rows().into_iter().map(|row| row.iter().flat_map(|value| value.to_le_bytes()).collect());
-    write_array(&mut out, "<f4", &shape, rows)
-        .and_then(|()| out.flush())
-        .map_err(|source| DataError::Write { path: path.to_owned(), source })
+    write_array(out, "<f4", &shape, rows)
 }
 
 /// The rows of a `.npy` file one by one, in bounded memory unless the file is in column order.
