@@ -1,9 +1,9 @@
 //! The encoder of a training, and where embeddings are kept.
 
-use super::help;
+use super::{at_least_one, help};
 use crate::failure::usage;
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use xmc::EncodingParams;
 
@@ -18,6 +18,49 @@ pub(crate) struct EncoderArgs {
     /// Keep a transformer's embeddings of the training texts below this directory, for the next training
     #[arg(long, value_name = "DIR", requires = "encoder")]
     pub(crate) embedding_cache: Option<PathBuf>,
+}
+
+/// How an encoder is used in a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum EncoderMode {
+    /// As it is
+    #[default]
+    Frozen,
+    /// Fine-tuned first, on the levels of a label tree (XR-Transformer): for builds with transformers
+    FineTune,
+}
+
+/// The fine-tuning of an encoder.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fine-tuning (with --encoder-mode fine-tune)")]
+pub(crate) struct FineTuneArgs {
+    /// Whether the encoder is fine-tuned
+    #[arg(long, value_name = "MODE", value_enum, default_value_t, requires = "encoder")]
+    pub(crate) encoder_mode: EncoderMode,
+    /// Steps of each level of the tree, from the root down, the last number for all that follow [default: 1000]
+    #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) steps: Vec<u64>,
+    /// Largest learning rate [default: 0.0001]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) learning_rate: Option<f64>,
+    /// Texts of a step [default: 32]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) batch_size: Option<usize>,
+    /// What the label head of a level starts from: linear, weighted-linear, inherit or none [default: linear]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bootstrap: Option<String>,
+    /// Train on the last level alone, for comparison
+    #[arg(long)]
+    pub(crate) last_level_only: bool,
+    /// End a level when its score on --valid has not risen in so many reports; needs --run-dir
+    #[arg(long, value_name = "N", requires_all = ["run_dir", "valid"])]
+    pub(crate) patience: Option<u32>,
+    /// Keep checkpoints and the learning curve in this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
+    /// Go on with the run in --run-dir, which was interrupted
+    #[arg(long, requires = "run_dir")]
+    pub(crate) resume: bool,
 }
 
 /// How it reads texts.

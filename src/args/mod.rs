@@ -21,7 +21,7 @@ pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
 pub(crate) use distill::DistillArgs;
 pub(crate) use encode::EncodeArgs;
-pub(crate) use encoder::{EncoderArgs, EncodingArgs};
+pub(crate) use encoder::{EncoderArgs, EncoderMode, EncodingArgs, FineTuneArgs};
 pub(crate) use eval::EvalArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use inspect::InspectArgs;
@@ -32,6 +32,8 @@ pub(crate) use search::SearchArgs;
 pub(crate) use synth::{MultiSenseArgs, SynthArgs, SynthKind, SynthOutput};
 pub(crate) use train::TrainArgs;
 pub(crate) use tune::TuneArgs;
+#[cfg(feature = "transformer")]
+pub(crate) use vectorizer::named;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::fmt::Display;

@@ -1,7 +1,7 @@
 //! `xmc train`.
 
 use super::vectorizer::named;
-use super::{DataArgs, EncoderArgs, HyperArgs};
+use super::{DataArgs, EncoderArgs, FineTuneArgs, HyperArgs};
 use clap::Args;
 use std::path::PathBuf;
 use xmc_tree::TaxonomyFormat;
@@ -62,6 +62,8 @@ pub(crate) struct TrainArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
+    #[command(flatten)]
+    pub(crate) fine_tune: FineTuneArgs,
     #[command(flatten)]
     pub(crate) hyper: HyperArgs,
 }

@@ -183,7 +183,7 @@ fn defaults() -> VectorizerParams {
 }
 
 /// A choice by the name that it has in a file of parameters.
-pub(super) fn named<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
+pub(crate) fn named<T: DeserializeOwned>(text: &str) -> Result<T, value::Error> {
     T::deserialize(text.into_deserializer())
 }
 

@@ -1,9 +1,15 @@
-//! The encoder that was typed.
+//! The encoder that was typed, as it is or to be fine-tuned.
 
-use crate::args::EncoderArgs;
+#[cfg(feature = "transformer")]
+use crate::args::named;
+use crate::args::{EncoderArgs, EncoderMode, TrainArgs};
+#[cfg(feature = "transformer")]
+use crate::failure::usage;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use xmc::{Encoder, EncodingParams};
+#[cfg(feature = "transformer")]
+use xmc::FineTuning;
+use xmc::{Encoder, EncodingParams, Trainer};
 
 /// Opens it.
 pub(super) fn open_encoder(args: &EncoderArgs, params: &EncodingParams) -> Result<Option<Encoder>> {
@@ -24,4 +30,61 @@ pub(super) fn open_with_cache(dir: &Path, params: &EncodingParams, cache: Option
 pub(super) fn weights_of(dir: &Path) -> PathBuf {
     let table = dir.join("manifest.json");
     if table.is_file() { table } else { dir.join("model.safetensors") }
+}
+
+/// The encoder of a training.
+pub(super) enum EncoderPlan {
+    Frozen(Encoder),
+    #[cfg(feature = "transformer")]
+    FineTuned(Box<FineTuning>),
+}
+
+impl EncoderPlan {
+    pub(super) fn resolve(args: &TrainArgs, params: &EncodingParams) -> Result<Option<Self>> {
+        match args.fine_tune.encoder_mode {
+            EncoderMode::Frozen => Ok(open_encoder(&args.encoder, params)?.map(Self::Frozen)),
+            EncoderMode::FineTune => Self::fine_tuned(args).map(Some),
+        }
+    }
+
+    #[cfg(feature = "transformer")]
+    fn fine_tuned(args: &TrainArgs) -> Result<Self> {
+        let (typed, dir) = (&args.fine_tune, args.encoder.encoder.clone().unwrap_or_default());
+        let mut tuning = FineTuning::new(dir);
+        let params = &mut tuning.params;
+        params.steps.clone_from(&typed.steps);
+        params.level.learning_rate = typed.learning_rate.unwrap_or(params.level.learning_rate);
+        params.level.batch_size = typed.batch_size.unwrap_or(params.level.batch_size);
+        params.last_level_only = typed.last_level_only;
+        params.patience = typed.patience;
+        if let Some(name) = &typed.bootstrap {
+            params.bootstrap = named(name).map_err(|error| usage(format!("--bootstrap: {error}")))?;
+        }
+        params.check().map_err(usage)?;
+        if let Some(dir) = &typed.run_dir {
+            let begun = dir.join("run.json").exists();
+            if begun && !typed.resume {
+                let dir = dir.display();
+                return Err(usage(format!(
+                    "{dir}: there is a run in this directory: give --resume to go on with it"
+                )));
+            }
+        }
+        tuning.run_dir.clone_from(&typed.run_dir);
+        Ok(Self::FineTuned(Box::new(tuning)))
+    }
+
+    #[cfg(not(feature = "transformer"))]
+    fn fine_tuned(_: &TrainArgs) -> Result<Self> {
+        Err(xmc::XmcError::NoTransformer.into())
+    }
+
+    /// Gives the encoder to a training.
+    pub(super) fn equip<'a>(&'a self, trainer: Trainer<'a>) -> Trainer<'a> {
+        match self {
+            Self::Frozen(encoder) => trainer.encoder(encoder),
+            #[cfg(feature = "transformer")]
+            Self::FineTuned(tuning) => trainer.fine_tune(tuning),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `xmc train`: data and hyper-parameters to a model directory.
 
 use super::disentangle::describe;
-use super::encoder::{open_encoder, weights_of};
+use super::encoder::{EncoderPlan, weights_of};
 use super::input::{Inputs, print_params, resolve_params};
 use crate::args::TrainArgs;
 use crate::console::{Console, count, print, seconds};
@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xmc::{
-    Csr, DataSource, Encoder, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams,
-    Trainer, TreeDisentanglement,
+    Csr, DataSource, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams, Trainer,
+    TreeDisentanglement,
 };
 use xmc_data::{Columns, read_npy, read_npz};
 use xmc_tree::TaxonomyFormat;
@@ -72,7 +72,7 @@ struct Job {
     relevance: Option<PathBuf>,
     hard_negatives: Option<PathBuf>,
     label_matrix: Option<PathBuf>,
-    encoder: Option<Encoder>,
+    encoder: Option<EncoderPlan>,
     encoder_dir: Option<PathBuf>,
     model: PathBuf,
     timestamps: bool,
@@ -104,7 +104,7 @@ impl Job {
         }
         let inputs = Inputs::resolve(&args.data)?;
         let model = args.model.clone().ok_or_else(|| usage("--model is required"))?;
-        let encoder = open_encoder(&args.encoder, &params.encoding)?;
+        let encoder = EncoderPlan::resolve(args, &params.encoding)?;
         Ok(Self {
             params,
             inputs,
@@ -150,7 +150,7 @@ impl Job {
             trainer = trainer.hard_negatives(hard_negatives);
         }
         if let Some(encoder) = &self.encoder {
-            trainer = trainer.encoder(encoder);
+            trainer = encoder.equip(trainer);
         }
         let label_matrix = self.label_matrix.as_deref().map(read_features).transpose()?;
         if let Some(label_matrix) = &label_matrix {

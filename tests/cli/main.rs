@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod disentangle;
+mod encoder;
 mod explain;
 mod formats;
 mod inspect;

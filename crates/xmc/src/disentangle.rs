@@ -12,6 +12,7 @@ pub use params::DisentangleTraining;
 pub(crate) use retrain::Retraining;
 pub use retrain::TreeDisentanglement;
 
+use crate::encoder::EncoderSource;
 use crate::labels::Labels;
 use crate::stages::Stages;
 use crate::trainer::{label_counts, matcher_prefix};
@@ -124,7 +125,8 @@ impl<'a> Disentangler<'a> {
     fn fit_into(&self, dataset: &Dataset, writer: ModelWriter) -> Result<Model, XmcError> {
         let (stages, old) = (Stages::new(self.progress), self.model.meta());
         let tfidf = self.model.tfidf().cloned();
-        let extras = Extras { encoder: self.model.encoder(), ..self.extras };
+        let encoder = self.model.encoder().map(EncoderSource::Given);
+        let extras = Extras { encoder, ..self.extras };
         let set = TrainingSet::new(&self.params, dataset, (old.label_names, tfidf), extras, &stages)?;
         self.model.check_width(set.x.n_sparse(), set.x.n_dense())?;
         if let Some(tfidf) = &set.tfidf {

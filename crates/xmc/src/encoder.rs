@@ -1,17 +1,18 @@
 //! The encoder of a model: texts to dense features, beside those of TF-IDF.
 
-use crate::XmcError;
+use crate::stages::Stages;
+use crate::{TrainParams, XmcError};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "transformer")]
 use std::sync::Arc;
-use xmc_embed::{
-    Distilled, EncodingError, StaticTable, StaticValidParams, TableScratch, TextEncoder, embed,
-};
-use xmc_sparse::Progress;
+use xmc_data::Dataset;
+use xmc_embed::{Distilled, EncodingError, StaticTable, StaticValidParams, TableScratch, TextEncoder, embed};
+use xmc_sparse::{Csr, Progress};
 use xmc_store::{Container, ModelWriter};
-use xmc_tfidf::Documents;
+use xmc_tfidf::{Documents, TfIdf};
 #[cfg(feature = "transformer")]
 use xmc_xrtransformer as transformer;
 
@@ -233,10 +234,52 @@ impl Encoder {
 }
 
 #[cfg(feature = "transformer")]
-fn transformer_params(params: &EncodingParams) -> transformer::EncoderParams {
+pub(crate) fn transformer_params(params: &EncodingParams) -> transformer::EncoderParams {
     transformer::EncoderParams::default().max_length(params.max_length)
 }
 
 /// One thread's buffers for [`Encoder::encode_into`].
 #[derive(Debug, Default)]
 pub(crate) struct EncoderScratch(TableScratch);
+
+/// Where the encoder of a training comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum EncoderSource<'d> {
+    /// It is there.
+    Given(&'d Encoder),
+    /// It is fine-tuned on the training data, and scored on others if there are any.
+    #[cfg(feature = "transformer")]
+    FineTuned(&'d crate::FineTuning, Option<&'d Dataset>),
+}
+
+impl<'d> EncoderSource<'d> {
+    /// The same with validation data.
+    pub(crate) fn scored_on(self, valid: Option<&'d Dataset>) -> Self {
+        match self {
+            #[cfg(feature = "transformer")]
+            Self::FineTuned(tuning, _) => Self::FineTuned(tuning, valid),
+            given => {
+                let _ = valid;
+                given
+            }
+        }
+    }
+
+    /// The encoder for `instances`: texts, their sparse features (of `tfidf`) and labels.
+    #[cfg_attr(not(feature = "transformer"), allow(unused_variables))]
+    pub(crate) fn resolve<D: Documents + ?Sized>(
+        self,
+        params: &TrainParams,
+        instances: (&D, &Csr, &Csr),
+        tfidf: Option<&TfIdf>,
+        stages: &Stages<'_>,
+    ) -> Result<Cow<'d, Encoder>, XmcError> {
+        match self {
+            Self::Given(encoder) => Ok(Cow::Borrowed(encoder)),
+            #[cfg(feature = "transformer")]
+            Self::FineTuned(tuning, valid) => {
+                Ok(Cow::Owned(tuning.run(params, instances, (tfidf, valid), stages)?))
+            }
+        }
+    }
+}

@@ -43,6 +43,8 @@ mod disentangle;
 mod encoder;
 mod error;
 mod explain;
+#[cfg(feature = "transformer")]
+mod fine_tuning;
 mod labels;
 mod meta;
 mod model;
@@ -62,6 +64,8 @@ pub use explain::{
     Contribution, Contributions, ExplainOptions, ExplainedLabel, ExplainedPath, Explainer, Explanation,
     PathNode, PathStep,
 };
+#[cfg(feature = "transformer")]
+pub use fine_tuning::FineTuning;
 pub use meta::{DataSource, Meta};
 pub use model::{Evaluation, Model, Prediction};
 pub use params::TrainParams;
@@ -90,3 +94,5 @@ pub use xmc_tree::{
 pub use xmc_xrlinear::{
     Negatives, RelevanceMode, RelevanceNorm, RelevanceParams, WeightType, XrLinear, XrLinearParams,
 };
+#[cfg(feature = "transformer")]
+pub use xmc_xrtransformer::{Bootstrap, FineTuneParams, LevelLoss, LevelParams};

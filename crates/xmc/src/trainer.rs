@@ -1,6 +1,7 @@
 //! From a data set to a model.
 
 use crate::disentangle::Retraining;
+use crate::encoder::EncoderSource;
 use crate::labels::Labels;
 use crate::stages::Stages;
 use crate::training_set::{Extras, TrainingSet};
@@ -74,7 +75,16 @@ impl<'a> Trainer<'a> {
     /// ([`TrainParams::encoding`]), or, when [`TrainParams::features`] has no vectoriser, in their place. The encoder becomes part of the model.
     #[must_use]
     pub fn encoder(mut self, encoder: &'a Encoder) -> Self {
-        self.extras.encoder = Some(encoder);
+        self.extras.encoder = Some(EncoderSource::Given(encoder));
+        self
+    }
+
+    /// As [`Trainer::encoder`], with a transformer that is fine-tuned on the training data first: on the levels of a tree, as
+    /// XR-Transformer does. Validation data, if there are any, score the levels.
+    #[cfg(feature = "transformer")]
+    #[must_use]
+    pub fn fine_tune(mut self, tuning: &'a crate::FineTuning) -> Self {
+        self.extras.encoder = Some(EncoderSource::FineTuned(tuning, None));
         self
     }
 
@@ -139,12 +149,13 @@ impl<'a> Trainer<'a> {
         }
         let stages = Stages::new(self.progress);
         let with_names = self.label_names.unwrap_or_else(|| has_names(&dataset.label_map));
-        let set = TrainingSet::new(&self.params, dataset, (with_names, None), self.extras, &stages)?;
+        let encoder = self.extras.encoder.map(|source| source.scored_on(self.valid));
+        let extras = Extras { encoder, ..self.extras };
+        let mut set = TrainingSet::new(&self.params, dataset, (with_names, None), extras, &stages)?;
         if let Some(tfidf) = &set.tfidf {
             tfidf.save(&writer, "tfidf")?;
         }
-        let encoder = self.extras.encoder.filter(|_| dataset.has_texts());
-        if let Some(encoder) = encoder {
+        if let Some(encoder) = &set.encoder {
             encoder.save(&writer)?;
         }
         Labels::write(&writer, &dataset.label_map, &label_counts(&dataset.labels))?;
@@ -171,7 +182,7 @@ impl<'a> Trainer<'a> {
         let mut meta = Meta {
             xmc_version: env!("CARGO_PKG_VERSION").to_owned(),
             takes_text: dataset.has_texts(),
-            encoder: encoder.map(Encoder::kind),
+            encoder: set.encoder.as_deref().map(Encoder::kind),
             label_names: with_names,
             n_samples: dataset.n_samples() as u64,
             n_features: set.x.n_sparse() as u64,
@@ -185,20 +196,27 @@ impl<'a> Trainer<'a> {
             trained_at: None,
             stages: BTreeMap::new(),
         };
+        let encoder = set.encoder.take().map(Cow::into_owned);
         drop(set);
-        self.finish(&mut meta, writer, &stages)
+        self.finish(&mut meta, writer, encoder, &stages)
     }
 
     /// Validates on the model before it gets its name, so that its scores are inside it.
-    fn finish(&self, meta: &mut Meta, writer: ModelWriter, stages: &Stages<'_>) -> Result<Model, XmcError> {
+    fn finish(
+        &self,
+        meta: &mut Meta,
+        writer: ModelWriter,
+        encoder: Option<Encoder>,
+        stages: &Stages<'_>,
+    ) -> Result<Model, XmcError> {
         if let Some(valid) = self.valid {
-            let model = Model::with_encoder(writer.preview(meta)?, self.extras.encoder.cloned())?;
+            let model = Model::with_encoder(writer.preview(meta)?, encoder.clone())?;
             meta.valid = Some(stages.time("valid", |progress| -> Result<Scores, XmcError> {
                 model.evaluate_with(valid, &VALID_AT, &meta.params.search, progress)
             })?);
         }
         meta.set_times(self.timestamps, stages);
-        Model::with_encoder(writer.commit(meta)?, self.extras.encoder.cloned())
+        Model::with_encoder(writer.commit(meta)?, encoder)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a model is trained on: the instances, and the labels' names as further instances.
 
 use crate::dense::DenseFeatures;
+use crate::encoder::EncoderSource;
 use crate::stages::Stages;
 use crate::trainer::TextsRef;
 use crate::{Encoder, TrainParams, XmcError};
@@ -16,6 +17,8 @@ use xmc_xrlinear::Instances;
 pub(crate) struct TrainingSet<'d> {
     /// Nothing for data that are features, and for texts of which only embeddings are wanted.
     pub(crate) tfidf: Option<TfIdf>,
+    /// What made the embeddings of the texts.
+    pub(crate) encoder: Option<Cow<'d, Encoder>>,
     pub(crate) x: Cow<'d, Features>,
     pub(crate) y: Cow<'d, Csr>,
     pub(crate) weights: Option<Cow<'d, [f32]>>,
@@ -33,7 +36,20 @@ pub(crate) struct Extras<'d> {
     pub(crate) relevance: Option<&'d Csr>,
     pub(crate) hard_negatives: Option<&'d Csr>,
     pub(crate) label_features: Option<&'d Features>,
-    pub(crate) encoder: Option<&'d Encoder>,
+    pub(crate) encoder: Option<EncoderSource<'d>>,
+}
+
+impl<'d> Extras<'d> {
+    /// The encoder for `texts` with their sparse features and labels, if there is to be one.
+    fn encoder_for<D: Documents + ?Sized>(
+        &self,
+        params: &TrainParams,
+        instances: (&D, &Csr, &Csr),
+        tfidf: Option<&TfIdf>,
+        stages: &Stages<'_>,
+    ) -> Result<Option<Cow<'d, Encoder>>, XmcError> {
+        self.encoder.map(|source| source.resolve(params, instances, tfidf, stages)).transpose()
+    }
 }
 
 impl<'d> TrainingSet<'d> {
@@ -51,6 +67,7 @@ impl<'d> TrainingSet<'d> {
         let weights = self.weights.as_ref().map(|weights| rows.iter().map(|&row| weights[row]).collect());
         Ok(TrainingSet {
             tfidf: None,
+            encoder: None,
             x: Cow::Owned(select_rows(&self.x, rows)?),
             y: Cow::Owned(self.y.select_rows(rows)),
             weights: weights.map(Cow::Owned),
@@ -72,9 +89,10 @@ impl<'d> TrainingSet<'d> {
         let y = &dataset.labels;
         let own =
             |names: Option<Features>| extras.label_features.map(Cow::Borrowed).or(names.map(Cow::Owned));
-        let without_names = |tfidf, x, names| -> Result<Self, XmcError> {
+        let without_names = |tfidf, encoder, x, names| -> Result<Self, XmcError> {
             Ok(Self {
                 tfidf,
+                encoder,
                 x,
                 y: Cow::Borrowed(y),
                 weights: dataset.weights.as_deref().map(Cow::Borrowed),
@@ -84,37 +102,43 @@ impl<'d> TrainingSet<'d> {
             })
         };
         let texts = match &dataset.input {
-            Input::Features(x) => return without_names(None, Cow::Borrowed(x), None),
+            Input::Features(x) => return without_names(None, None, Cow::Borrowed(x), None),
             Input::Text(texts) => texts,
         };
-        let dense = DenseFeatures { encoder: extras.encoder, params: &params.encoding };
         let given = dataset.dense.as_ref();
         if !with_names {
             let texts = TextsRef(texts);
-            let (tfidf, sparse) = vectorize(params, tfidf, &texts, &dense, stages)?;
-            let x = Features::new(sparse, embed(&dense, &texts, given, stages)?)?;
-            return without_names(tfidf, Cow::Owned(x), None);
+            let (tfidf, sparse) = vectorize(params, tfidf, &texts, extras.encoder.is_some(), stages)?;
+            let encoder = extras.encoder_for(params, (&texts, &sparse, y), tfidf.as_ref(), stages)?;
+            let dense = embed(encoder.as_deref(), params, &texts, given, stages)?;
+            return without_names(tfidf, encoder, Cow::Owned(Features::new(sparse, dense)?), None);
         }
         let all = TextsAndNames { texts: TextsRef(texts), names: &dataset.label_map };
-        let (tfidf, sparse) = vectorize(params, tfidf, &all, &dense, stages)?;
+        let (tfidf, sparse) = vectorize(params, tfidf, &all, extras.encoder.is_some(), stages)?;
         let of_names: Vec<usize> = (texts.len()..all.len()).collect();
         let weight = params.label_rows;
         if weight == 0.0 {
             let of_texts: Vec<usize> = (0..texts.len()).collect();
-            let x = embed(&dense, &all.texts, given, stages)?;
-            let x = Features::new(sparse.select_rows(&of_texts), x)?;
-            let names = embed(&dense, &Names(all.names), None, stages)?;
+            let of_texts = sparse.select_rows(&of_texts);
+            let encoder = extras.encoder_for(params, (&all.texts, &of_texts, y), tfidf.as_ref(), stages)?;
+            let dense = embed(encoder.as_deref(), params, &all.texts, given, stages)?;
+            let x = Features::new(of_texts, dense)?;
+            let names = embed(encoder.as_deref(), params, &Names(all.names), None, stages)?;
             let names = names.map(|names| at_the_end(&names, x.n_dense()));
             let names = names.or_else(|| zeros(given, of_names.len()));
             let names = Features::new(sparse.select_rows(&of_names), names)?;
-            return without_names(tfidf, Cow::Owned(x), Some(names));
+            return without_names(tfidf, encoder, Cow::Owned(x), Some(names));
         }
-        let x = Features::new(sparse, embed(&dense, &all, given, stages)?)?;
+        let y = with_own_labels(y)?;
+        let encoder = extras.encoder_for(params, (&all, &sparse, &y), tfidf.as_ref(), stages)?;
+        let dense = embed(encoder.as_deref(), params, &all, given, stages)?;
+        let x = Features::new(sparse, dense)?;
         let names = select_rows(&x, &of_names)?;
         Ok(Self {
             tfidf,
+            encoder,
             x: Cow::Owned(x),
-            y: Cow::Owned(with_own_labels(y)?),
+            y: Cow::Owned(y),
             weights: with_weight(dataset.weights.as_deref(), texts.len(), of_names.len(), weight),
             own: own(Some(names)),
             relevance: match relevance(params, dataset, extras.relevance)? {
@@ -140,10 +164,10 @@ fn vectorize(
     params: &TrainParams,
     fitted: Option<TfIdf>,
     texts: &impl Documents,
-    dense: &DenseFeatures<'_>,
+    embeds: bool,
     stages: &Stages<'_>,
 ) -> Result<(Option<TfIdf>, Csr), XmcError> {
-    if params.features.vectorizers.is_empty() && dense.encoder.is_some() {
+    if params.features.vectorizers.is_empty() && embeds {
         return Ok((None, Csr::empty(texts.len(), 0)));
     }
     let vectorizers = params.features.clone().check()?;
@@ -156,12 +180,14 @@ fn vectorize(
 
 /// The dense features of `texts`; time is only told where there is an encoder.
 fn embed(
-    dense: &DenseFeatures<'_>,
+    encoder: Option<&Encoder>,
+    params: &TrainParams,
     texts: &impl Documents,
     given: Option<&Array2<f32>>,
     stages: &Stages<'_>,
 ) -> Result<Option<Array2<f32>>, XmcError> {
-    match dense.encoder {
+    let dense = DenseFeatures { encoder, params: &params.encoding };
+    match encoder {
         None => dense.of(texts, given, &NoProgress),
         Some(_) => stages.time("embed", |progress| dense.of(texts, given, progress)),
     }

@@ -1,0 +1,96 @@
+//! Fine-tuning a transformer on the training data, before it embeds them.
+
+use crate::encoder::{Encoder, transformer_params};
+use crate::stages::Stages;
+use crate::{TrainParams, XmcError};
+use std::path::PathBuf;
+use xmc_data::{Dataset, Input};
+use xmc_sparse::{Csr, Features, LabelId};
+use xmc_tfidf::{Documents, TfIdf, TfIdfParams};
+use xmc_tree::{LabelFeatures, TreeParams};
+use xmc_xrtransformer::{Corpus, FineTuneParams, FineTuner, TokenRows};
+
+/// A transformer that is to be fine-tuned ([`crate::Trainer::fine_tune`]), and how.
+#[derive(Debug, Clone)]
+pub struct FineTuning {
+    /// Where it is: a directory as Hugging Face has them.
+    pub encoder: PathBuf,
+    /// Steps, heads, negatives.
+    pub params: FineTuneParams,
+    /// The tree whose levels it is trained on, grown from text features. Default: 16 children, 64 clusters on the first level, 16 labels
+    /// in a leaf.
+    pub tree: TreeParams,
+    /// Where checkpoints and the learning curve are kept, and a run that was interrupted is gone on with.
+    pub run_dir: Option<PathBuf>,
+}
+
+impl FineTuning {
+    /// The transformer in `encoder`, with all parameters at their defaults.
+    pub fn new(encoder: impl Into<PathBuf>) -> Self {
+        let tree = TreeParams::default().min_codes(64).max_leaf(16);
+        Self { encoder: encoder.into(), params: FineTuneParams::default(), tree, run_dir: None }
+    }
+
+    /// Fine-tunes on `texts` with their sparse features `x` and labels `y`, and scores the levels on `valid`.
+    pub(crate) fn run<D: Documents + ?Sized>(
+        &self,
+        params: &TrainParams,
+        (texts, x, y): (&D, &Csr, &Csr),
+        (tfidf, valid): (Option<&TfIdf>, Option<&Dataset>),
+        stages: &Stages<'_>,
+    ) -> Result<Encoder, XmcError> {
+        let encoder = xmc_xrtransformer::Encoder::open(&self.encoder, &transformer_params(&params.encoding))?;
+        // Without text features in the model, there are some that only grow the tree and lead instances down it.
+        let (passing_tfidf, passing_x);
+        let (tfidf, x) = match tfidf {
+            Some(tfidf) => (tfidf, x),
+            None => {
+                passing_tfidf = TfIdfParams::default().check()?.fit(texts)?;
+                passing_x = passing_tfidf.transform(texts);
+                (&passing_tfidf, &passing_x)
+            }
+        };
+        let z = LabelFeatures::Pifa.compute(&Features::from_sparse(x.clone()), y)?;
+        let tree =
+            TreeParams { seed: params.seed, ..self.tree.clone() }.check()?.fit_with_progress(&z, stages)?;
+        drop(z);
+        let all: Vec<&str> = (0..texts.len()).map(|text| texts.get(text)).collect();
+        let tokens = encoder.tokenize(&all);
+        let valid = valid.map(|valid| Valid::new(valid, tfidf, &encoder, y.n_cols())).transpose()?.flatten();
+        let mut fine_tune = self.params.clone();
+        fine_tune.level.seed = params.seed;
+        let tuner = FineTuner::new(fine_tune, params.linear.clone(), stages)
+            .valid(valid.as_ref().map(Valid::corpus))
+            .run_dir(self.run_dir.as_deref());
+        let (encoder, _) = tuner.fit(encoder, Corpus { tokens: &tokens, x, y }, &tree)?;
+        Ok(encoder.into())
+    }
+}
+
+/// Validation texts as the fine-tuning sees them.
+struct Valid {
+    tokens: TokenRows,
+    x: Csr,
+    y: Csr,
+}
+
+impl Valid {
+    /// Nothing for data that are features.
+    fn new(
+        dataset: &Dataset,
+        tfidf: &TfIdf,
+        encoder: &xmc_xrtransformer::Encoder,
+        n_labels: usize,
+    ) -> Result<Option<Self>, XmcError> {
+        let Input::Text(texts) = &dataset.input else { return Ok(None) };
+        let texts: Vec<&str> = texts.iter().collect();
+        // Labels that the training data do not have count as missed.
+        let known = |(label, _): &(LabelId, f32)| (*label as usize) < n_labels;
+        let y = Csr::from_rows(n_labels, dataset.labels.rows().map(|row| row.iter().filter(known)))?;
+        Ok(Some(Self { tokens: encoder.tokenize(&texts), x: tfidf.transform(&texts), y }))
+    }
+
+    fn corpus(&self) -> Corpus<'_> {
+        Corpus { tokens: &self.tokens, x: &self.x, y: &self.y }
+    }
+}
