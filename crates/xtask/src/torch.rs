@@ -7,7 +7,7 @@
 use crate::shell;
 use crate::tree::{Tree, Wheel};
 use anyhow::{Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where `.cargo/config.toml` points `LIBTORCH`, from the repository's root.
 const LIBTORCH: &str = "target/torch/torch";
@@ -50,7 +50,7 @@ const TORCH: Option<Tree> = None;
 pub(crate) fn run() -> Result<()> {
     let default = shell::root().join(LIBTORCH);
     // Cargo sets the variable to the default where nobody else did.
-    if let Some(other) = std::env::var_os("LIBTORCH").filter(|dir| PathBuf::from(dir) != default) {
+    if let Some(other) = std::env::var_os("LIBTORCH").filter(|dir| Path::new(dir) != default) {
         println!("LIBTORCH is set to {}: nothing to fetch", PathBuf::from(other).display());
         return Ok(());
     }
