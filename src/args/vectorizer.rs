@@ -203,13 +203,13 @@ mod tests {
 
     #[test]
     fn a_vectorizer_is_a_kind_a_range_and_settings() {
-        let spec = spec("char_wb:3-5,min-df=5,sublinear-tf,weight=0.5,idf=pecos").unwrap();
+        let typed = spec("char_wb:3-5,min-df=5,sublinear-tf,weight=0.5,idf=pecos").unwrap();
         let expected = VectorizerParams::char_wb(3, 5)
             .min_df(DocFrequency::Count(5))
             .sublinear_tf(true)
             .idf(Idf::Pecos { smooth: true, add_one: false })
             .weight(0.5);
-        assert_eq!(spec.params(&no_settings()), expected);
+        assert_eq!(typed.params(&no_settings()), expected);
         assert_eq!(spec("words:2").unwrap().params(&no_settings()), VectorizerParams::words(2, 2));
     }
 

@@ -23,7 +23,7 @@ const PREFIX: &str = "encoder";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncodingParams {
-    /// Length of an embedding; a row of TF-IDF has length 1. Finite and more than 0, default 1.
+    /// Length of an embedding; a row of TF-IDF has length 1. Finite and more than 0, default 0.7.
     pub scale: f32,
     /// Tokens of a text that a transformer looks at, at least 3; the rest is cut off. Default 128.
     pub max_length: usize,
@@ -31,7 +31,7 @@ pub struct EncodingParams {
 
 impl Default for EncodingParams {
     fn default() -> Self {
-        Self { scale: 1.0, max_length: 128 }
+        Self { scale: 0.7, max_length: 128 }
     }
 }
 
@@ -106,7 +106,7 @@ impl Encoder {
             return Err(XmcError::NoEncoder { path: dir.to_path_buf() });
         }
         #[cfg(feature = "transformer")]
-        return Ok(transformer::Encoder::open(dir, transformer_params(params))?.into());
+        return Ok(transformer::Encoder::open(dir, &transformer_params(params))?.into());
         #[cfg(not(feature = "transformer"))]
         Err(XmcError::NoTransformer)
     }
@@ -163,7 +163,7 @@ impl Encoder {
         }
     }
 
-    /// A table of token vectors that imitates this encoder on texts like `texts`: see [`StaticParams`].
+    /// A table of token vectors that imitates this encoder on texts like `texts`: see [`crate::StaticParams`].
     ///
     /// # Errors
     /// As [`Encoder::embed`], and [`XmcError::Embed`] when there is nothing to make a table of.
@@ -222,7 +222,7 @@ impl Encoder {
             EncoderKind::Static => Ok(StaticTable::open(container, PREFIX)?.into()),
             #[cfg(feature = "transformer")]
             EncoderKind::Transformer => {
-                Ok(transformer::Encoder::load_parts(container, PREFIX, transformer_params(params))?.into())
+                Ok(transformer::Encoder::load_parts(container, PREFIX, &transformer_params(params))?.into())
             }
             #[cfg(not(feature = "transformer"))]
             EncoderKind::Transformer => {

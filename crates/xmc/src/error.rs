@@ -119,7 +119,7 @@ pub enum XmcError {
     /// A transformer.
     #[cfg(feature = "transformer")]
     #[error(transparent)]
-    Transformer(#[from] xmc_xrtransformer::TransformerError),
+    Transformer(Box<xmc_xrtransformer::TransformerError>),
     /// Text features.
     #[error(transparent)]
     TfIdf(#[from] TfIdfError),
@@ -138,4 +138,11 @@ pub enum XmcError {
     /// A matrix.
     #[error(transparent)]
     Sparse(#[from] SparseError),
+}
+
+#[cfg(feature = "transformer")]
+impl From<xmc_xrtransformer::TransformerError> for XmcError {
+    fn from(error: xmc_xrtransformer::TransformerError) -> Self {
+        Self::Transformer(Box::new(error))
+    }
 }

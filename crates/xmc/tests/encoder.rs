@@ -1,5 +1,8 @@
 //! Embeddings beside text features: training, both ways of prediction, a model on disk, disentanglement.
 
+// A test that unwraps fails with a line number; clippy knows only functions marked as tests.
+#![allow(clippy::unwrap_used)]
+
 use ndarray::Array2;
 use xmc::{
     Dataset, DisentangleTraining, Disentangler, DocFrequency, Documents, Encoder, EncoderKind,

@@ -111,7 +111,7 @@ impl<'a> FineTuner<'a> {
             });
         }
         let run =
-            self.run_dir.map(|dir| RunDir::open(dir, self.identity(&encoder, &corpus, tree))).transpose()?;
+            self.run_dir.map(|dir| RunDir::open(dir, &self.identity(&encoder, &corpus, tree))).transpose()?;
         let mut state = State { encoder, head: None, matched: None };
         let mut reports = Vec::new();
         for layer in self.layers(tree) {

@@ -73,14 +73,14 @@ pub(super) struct RunDir {
 
 impl RunDir {
     /// The directory of a run, made if it is not there.
-    pub(super) fn open(dir: &Path, identity: Identity) -> Result<Self> {
+    pub(super) fn open(dir: &Path, identity: &Identity) -> Result<Self> {
         fs::create_dir_all(dir).map_err(io(dir))?;
         let (path, this) = (dir.join("run.json"), Self { dir: dir.to_path_buf() });
         match read_json::<Identity>(&path)? {
-            Some(found) if found == identity => Ok(this),
+            Some(found) if found == *identity => Ok(this),
             Some(_) => Err(TransformerError::OtherRun { path: dir.to_path_buf() }),
             None => {
-                write_json(&path, &identity)?;
+                write_json(&path, identity)?;
                 Ok(this)
             }
         }

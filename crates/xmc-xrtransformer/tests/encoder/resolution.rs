@@ -63,11 +63,11 @@ fn run(
     params: FineTuneParams,
     dir: Option<&Path>,
     progress: &dyn Progress,
-) -> Result<(Encoder, Vec<LevelReport>), TransformerError> {
+) -> Result<(Encoder, Vec<LevelReport>), Box<TransformerError>> {
     let Data { tokens, x, y } = data();
     let tuner = FineTuner::new(params, XrLinearParams::default(), progress);
     let corpus = Corpus { tokens: &tokens, x: &x, y: &y };
-    tuner.valid(Some(corpus)).run_dir(dir).fit(open(), corpus, &tree())
+    tuner.valid(Some(corpus)).run_dir(dir).fit(open(), corpus, &tree()).map_err(Box::new)
 }
 
 /// Counts what a run reports, and kills it at a given report.
@@ -125,7 +125,7 @@ fn the_directory_of_another_run_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     run(params(|params| params.steps = vec![2]), Some(dir.path()), &NoProgress).unwrap();
     let other = run(params(|params| params.steps = vec![3]), Some(dir.path()), &NoProgress);
-    assert!(matches!(other, Err(TransformerError::OtherRun { .. })));
+    assert!(matches!(*other.err().unwrap(), TransformerError::OtherRun { .. }));
 }
 
 #[test]
@@ -173,5 +173,5 @@ fn patience_ends_a_level_at_its_best() {
     assert!(curve.len() < 40 && reports[0].n_steps == curve[curve.len() - 2].training.step, "{reports:?}");
     assert_eq!(curve[curve.len() - 2].valid_p1, Some(best));
     let alone = run(params(patient), None, &NoProgress);
-    assert!(matches!(alone, Err(TransformerError::Parameter { name: "patience", .. })));
+    assert!(matches!(*alone.err().unwrap(), TransformerError::Parameter { name: "patience", .. }));
 }
