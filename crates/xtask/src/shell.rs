@@ -1,6 +1,7 @@
 //! Runs commands and says which, so that a reader can type them.
 
 use anyhow::{Context, Result, ensure};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,7 +26,13 @@ pub(crate) fn cargo() -> PathBuf {
 
 /// Shows a command and runs it; its output goes where this program's goes.
 pub(crate) fn run(program: &Path, args: &[&str]) -> Result<()> {
-    let status = command(program, args).status().with_context(|| unknown(program))?;
+    run_with(program, args, &[])
+}
+
+/// As [`run`], with variables added to the environment.
+pub(crate) fn run_with(program: &Path, args: &[&str], variables: &[(&str, OsString)]) -> Result<()> {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let status = command(program, args).envs(variables).status().with_context(|| unknown(program))?;
     ensure!(status.success(), "'{}' failed ({status})", line(program, args));
     Ok(())
 }

@@ -8,5 +8,9 @@ use anyhow::Result;
 /// Runs the tests.
 pub(crate) fn run() -> Result<()> {
     torch::run()?;
-    shell::run(&shell::cargo(), &["test", "--workspace", "--features", "transformer", "--locked"])
+    // Tests in documentation are linked without what build scripts say of where libraries are.
+    let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(torch::libraries()).chain(std::env::split_paths(&path)))?;
+    let args = ["test", "--workspace", "--features", "transformer", "--locked"];
+    shell::run_with(&shell::cargo(), &args, &[("LD_LIBRARY_PATH", path)])
 }

@@ -46,6 +46,12 @@ const TORCH: Option<Tree> = Some(Tree {
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 const TORCH: Option<Tree> = None;
 
+/// The folder of the libraries that the transformer crate is built on.
+pub(crate) fn libraries() -> PathBuf {
+    let tree = std::env::var_os("LIBTORCH").map_or_else(|| shell::root().join(LIBTORCH), PathBuf::from);
+    tree.join("lib")
+}
+
 /// Fetches libtorch, unless another one is set.
 pub(crate) fn run() -> Result<()> {
     let default = shell::root().join(LIBTORCH);
