@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 use std::fmt::Write;
-use xmc::{Container, Meta, Model};
+use xmc::{Container, EncoderKind, Meta, Model};
 use xmc_store::SectionEntry;
 
 /// Runs the command.
@@ -128,6 +128,10 @@ fn describe(dir: &str, model: &Model) -> Result<String, std::fmt::Error> {
     line("records", indicatif::HumanCount(meta.n_samples).to_string())?;
     line("labels", indicatif::HumanCount(meta.n_labels).to_string())?;
     line("features", features(meta))?;
+    if let Some(encoder) = meta.encoder {
+        let (encoder, length) = (encoder_kind(encoder), meta.params.encoding.scale);
+        line("encoder", format!("{encoder}, embeddings of length {length}"))?;
+    }
     line("weights", format!("{}, {}", indicatif::HumanCount(meta.n_weights), weight_type(meta)))?;
     let levels: Vec<String> = tree.iter().map(|&n| indicatif::HumanCount(n as u64).to_string()).collect();
     line("tree", format!("{}: {}", count(tree.len(), "level"), levels.join(" → ")))?;
@@ -153,6 +157,14 @@ fn features(meta: &Meta) -> String {
     match meta.n_dense {
         0 => sparse.to_string(),
         dense => format!("{sparse} sparse, {} dense", indicatif::HumanCount(dense)),
+    }
+}
+
+fn encoder_kind(kind: EncoderKind) -> &'static str {
+    match kind {
+        EncoderKind::Static => "a table of token vectors",
+        EncoderKind::Transformer => "a transformer",
+        _ => "of another kind",
     }
 }
 

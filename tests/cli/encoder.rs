@@ -66,7 +66,7 @@ mod transformer {
         let answer = scene.run_on(&["predict", "--model", "m", "--top-k", "1", "-"], "rose and petal\n").ok();
         assert!(answer.contains("roses"), "{answer}");
         let inspected = scene.run(&["inspect", "--model", "m"]).ok();
-        assert!(inspected.contains("32 dense"), "{inspected}");
+        assert!(inspected.contains("32 dense") && inspected.contains("a transformer"), "{inspected}");
     }
 
     #[test]

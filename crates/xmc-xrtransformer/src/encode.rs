@@ -40,12 +40,9 @@ impl TextEncoder for Encoder {
 
     fn encode(&self, texts: &[&str], progress: &dyn Progress, out: &mut [f32]) -> Result<()> {
         self.check_output(texts.len(), out)?;
-        let total = u64::try_from(texts.len()).ok();
-        progress.begin("embed", total, "texts");
         for (texts, out) in texts.chunks(WINDOW).zip(out.chunks_mut(WINDOW * self.n_dims())) {
             self.encode_rows(&self.tokenize(texts), Scale::Unit, progress, out)?;
         }
-        progress.end();
         Ok(())
     }
 }
