@@ -51,6 +51,11 @@ impl Features {
         Ok(Self { sparse, dense: Some(dense) })
     }
 
+    /// Both parts.
+    pub fn into_parts(self) -> (Csr, Option<Array2<f32>>) {
+        (self.sparse, self.dense)
+    }
+
     /// Number of instances.
     pub fn n_samples(&self) -> usize {
         self.sparse.n_rows()
@@ -106,6 +111,8 @@ mod tests {
         assert_eq!(x.row(0).dense, &[1.0, 2.0]);
         assert_eq!(x.row(1).dense, &[3.0, 4.0]);
         assert_eq!(x.row(0).sparse.nnz(), 1);
+        let (sparse, dense) = x.into_parts();
+        assert_eq!((sparse.n_rows(), dense), (2, Some(array![[1.0, 2.0], [3.0, 4.0]])));
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl TokenRows {
         self.n_rows() == 0
     }
 
+    /// The texts named by `rows`, in that order.
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        rows.iter().map(|&row| self.row(row)).collect()
+    }
+
     pub(crate) fn push(&mut self, row: &[u32]) {
         self.ids.extend_from_slice(row);
         self.starts.push(self.ids.len());

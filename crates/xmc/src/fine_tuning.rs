@@ -17,7 +17,7 @@ pub struct FineTuning {
     pub encoder: PathBuf,
     /// Steps, heads, negatives.
     pub params: FineTuneParams,
-    /// The tree whose levels it is trained on, grown from text features. Default: 16 children, 64 clusters on the first level, 16 labels
+    /// The tree whose levels it is trained on, grown from text features. Default: 16 children, at most 128 clusters on the first level, 16 labels
     /// in a leaf.
     pub tree: TreeParams,
     /// Where checkpoints and the learning curve are kept, and a run that was interrupted is gone on with.
@@ -27,7 +27,7 @@ pub struct FineTuning {
 impl FineTuning {
     /// The transformer in `encoder`, with all parameters at their defaults.
     pub fn new(encoder: impl Into<PathBuf>) -> Self {
-        let tree = TreeParams::default().min_codes(64).max_leaf(16);
+        let tree = TreeParams::default().min_codes(128).max_leaf(16);
         Self { encoder: encoder.into(), params: FineTuneParams::default(), tree, run_dir: None }
     }
 

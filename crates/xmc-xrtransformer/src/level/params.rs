@@ -107,6 +107,11 @@ impl LevelParams {
         steps(self.report_every, "report_every")
     }
 
+    /// Instances that all steps come to.
+    pub(crate) fn n_instances(&self) -> usize {
+        usize::try_from(self.n_steps).unwrap_or(usize::MAX).saturating_mul(self.batch_size)
+    }
+
     /// The learning rate of step `step`, counted from 0.
     pub(super) fn learning_rate_at(&self, step: u64) -> f64 {
         let (done, warm) = ((step + 1) as f64, self.n_warm_up_steps.min(self.n_steps) as f64);

@@ -1,10 +1,11 @@
 //! One level: candidates, the head to start from, the training, and where it leads the instances.
 
 use super::run::RunDir;
-use super::{Bootstrap, Corpus, CurvePoint, FineTuner, LevelReport, Matched, Result, State, features};
+use super::share::Share;
+use super::vectors::Vectors;
+use super::{Bootstrap, Corpus, CurvePoint, FineTuner, LevelReport, Matched, Result, State};
 use crate::level::{AllClusters, Candidates, Flow, LearningPoint, LevelHead, LevelProblem, LevelTrainer};
 use crate::{Encoder, TransformerError};
-use ndarray::Array2;
 use rayon::prelude::*;
 use xmc_linear::SvmParams;
 use xmc_sparse::{Csr, Features};
@@ -15,8 +16,12 @@ use xmc_xrlinear::{Instances, Negatives, RelevanceMode, RelevanceNorm, WeightTyp
 /// One layer of the tree as a problem.
 pub(super) struct Level<'a> {
     tuner: &'a FineTuner<'a>,
-    corpus: &'a Corpus<'a>,
+    corpus: Corpus<'a>,
+    /// The texts of the level that follows, if one does.
+    next: Option<&'a Share<'a>>,
     tree: &'a LabelTree,
+    /// How many levels come before.
+    number: usize,
     layer: usize,
     /// Labels in each child of the layer, for every instance and every validation text.
     positives: Csr,
@@ -30,15 +35,27 @@ impl<'a> Level<'a> {
     pub(super) fn new(
         tuner: &'a FineTuner<'a>,
         tree: &'a LabelTree,
-        layer: usize,
-        corpus: &'a Corpus<'a>,
+        (number, layer): (usize, usize),
+        corpus: Corpus<'a>,
+        next: Option<&'a Share<'a>>,
     ) -> Result<Self> {
         let positives = below(tree, layer, corpus.y)?;
         let valid_positives = tuner.valid.map(|valid| below(tree, layer, valid.y)).transpose()?;
         let above = |y| (layer > 0).then(|| below(tree, layer - 1, y)).transpose();
         let taught = above(corpus.y)?;
         let valid_taught = tuner.valid.map(|valid| above(valid.y)).transpose()?.flatten();
-        Ok(Self { tuner, corpus, tree, layer, positives, valid_positives, taught, valid_taught })
+        Ok(Self {
+            tuner,
+            corpus,
+            next,
+            tree,
+            number,
+            layer,
+            positives,
+            valid_positives,
+            taught,
+            valid_taught,
+        })
     }
 
     fn children(&self) -> &TreeLayer {
@@ -51,12 +68,12 @@ impl<'a> Level<'a> {
 
     /// Trains the level, beginning with what the level before left.
     pub(super) fn train(&self, state: State, run: Option<&RunDir>) -> Result<(State, LevelReport)> {
-        let State { encoder, head, matched } = state;
-        let params = self.tuner.params.of_level(self.number());
+        let State { encoder, head, matched, vectors } = state;
+        let params = self.tuner.params.of_level(self.number);
         let mut trainer = match run.and_then(|run| run.checkpoint(self.layer)) {
             Some(checkpoint) => LevelTrainer::resume(encoder, checkpoint)?,
             None => {
-                let head = self.first_head(&encoder, head.as_ref(), matched.as_ref())?;
+                let head = self.first_head(&encoder, head.as_ref(), matched.as_ref(), vectors)?;
                 LevelTrainer::new(encoder, &head, params)?
             }
         };
@@ -82,15 +99,10 @@ impl<'a> Level<'a> {
         }
         let n_steps = trainer.step();
         let (encoder, head) = trainer.finish()?;
-        let matched = self.lead(&encoder)?;
+        let (matched, vectors) = self.lead(&encoder)?;
         let report =
             LevelReport { layer: self.layer, n_clusters: self.n_clusters(), n_steps, curve: log.points };
-        Ok((State { encoder, head: Some(head), matched }, report))
-    }
-
-    /// How many levels come before.
-    fn number(&self) -> usize {
-        if self.tuner.params.last_level_only { 0 } else { self.layer }
+        Ok((State { encoder, head: Some(head), matched, vectors }, report))
     }
 
     fn candidates<'s>(&'s self, matched: Option<&'s Matched>) -> Box<dyn Candidates + 's> {
@@ -109,19 +121,16 @@ impl<'a> Level<'a> {
         encoder: &Encoder,
         above: Option<&LevelHead>,
         matched: Option<&Matched>,
+        vectors: Option<Vectors>,
     ) -> Result<LevelHead> {
         let params = &self.tuner.params;
         let random = || LevelHead::random(self.n_clusters(), encoder.n_dims(), params.level.seed);
         let weighted = match (params.bootstrap, above) {
             (Bootstrap::None, _) | (Bootstrap::Inherit, None) => return Ok(random()),
             (Bootstrap::Inherit, Some(above)) => {
-                let mut parents = vec![0; self.n_clusters()];
-                for parent in 0..self.children().n_parents() {
-                    for &child in self.children().children(parent) {
-                        parents[child as usize] = parent as u32;
-                    }
-                }
-                return Ok(LevelHead::inherit(above, &parents));
+                let parents = self.children().parents();
+                let first: Vec<u32> = (0..self.n_clusters()).map(|child| parents.of(child)[0]).collect();
+                return Ok(LevelHead::inherit(above, &first));
             }
             (Bootstrap::Linear, _) => false,
             (Bootstrap::WeightedLinear, _) => true,
@@ -133,7 +142,8 @@ impl<'a> Level<'a> {
             linear = linear.relevance(RelevanceMode::RankerOnly, RelevanceNorm::None);
         }
         let n_samples = self.corpus.tokens.n_rows();
-        let x = Features::new(Csr::empty(n_samples, 0), Some(self.pooled(encoder)?))?;
+        let vectors = vectors.map_or_else(|| self.embed(encoder, self.corpus), Ok)?;
+        let x = Features::new(Csr::empty(n_samples, 0), Some(vectors.into_pooled()))?;
         let labels = self.positives.binarized();
         let mut instances = Instances::new(&x, &labels);
         let led = matched.map(|matched| self.one_below_each(&matched.corpus)).transpose()?;
@@ -148,36 +158,33 @@ impl<'a> Level<'a> {
         Ok(LevelHead { n_dims: heads.n_dims, weights: heads.weights, biases: heads.intercepts })
     }
 
-    /// The clusters of this level to which a linear model on text features and embeddings leads the instances, if a level
-    /// follows that wants to know.
-    fn lead(&self, encoder: &Encoder) -> Result<Option<Matched>> {
-        let params = &self.tuner.params;
-        let next = self.layer + 1;
-        if params.matched == 0 || !self.tuner.layers(self.tree).contains(&next) {
-            return Ok(None);
-        }
-        let x = self.features(encoder, self.corpus)?;
-        let (tree, labels) = (self.down_to(next)?, below(self.tree, next, self.corpus.y)?);
-        let (linear, writer) = (self.tuner.linear.check()?, ModelWriter::in_memory());
-        let instances = Instances::new(&x, &labels);
-        let (upper, _) = linear.fit_upper(instances, &tree, &writer, "concat", self.tuner.progress)?;
-        let search = SearchParams::default().beam_size(params.matched);
-        let corpus = upper.matched(&x, &search, self.tuner.progress)?;
-        drop(x);
-        let of_valid = |valid: Corpus<'_>| -> Result<Csr> {
-            let x = self.features(encoder, &valid)?;
-            Ok(upper.matched(&x, &search, self.tuner.progress)?)
+    /// The clusters of this level to which a linear model on text features and embeddings leads the texts of the level that
+    /// follows, if one does and wants to know; and those texts' vectors.
+    fn lead(&self, encoder: &Encoder) -> Result<(Option<Matched>, Option<Vectors>)> {
+        let (params, progress) = (&self.tuner.params, self.tuner.progress);
+        let Some(corpus) = self.next.map(Share::corpus).filter(|_| params.matched > 0) else {
+            return Ok((None, None));
         };
-        Ok(Some(Matched { corpus, valid: self.tuner.valid.map(of_valid).transpose()? }))
+        let mut vectors = self.embed(encoder, corpus)?;
+        let (tree, labels) = (self.down_to(self.layer + 1)?, below(self.tree, self.layer + 1, corpus.y)?);
+        let (linear, writer) = (self.tuner.linear.check()?, ModelWriter::in_memory());
+        let search = SearchParams::default().beam_size(params.matched);
+        let (upper, led) = vectors.beside(corpus.x, |x| {
+            let (upper, _) =
+                linear.fit_upper(Instances::new(x, &labels), &tree, &writer, "concat", progress)?;
+            let led = upper.matched(x, &search, progress)?;
+            Ok((upper, led))
+        })?;
+        let of_valid = |valid: Corpus<'_>| {
+            let mut vectors = self.embed(encoder, valid)?;
+            vectors.beside(valid.x, |x| Ok(upper.matched(x, &search, progress)?))
+        };
+        let valid = self.tuner.valid.map(of_valid).transpose()?;
+        Ok((Some(Matched { corpus: led, valid }), Some(vectors)))
     }
 
-    /// Text features and embeddings.
-    fn features(&self, encoder: &Encoder, corpus: &Corpus<'_>) -> Result<Features> {
-        let mut embeddings = vec![0.0; corpus.tokens.n_rows() * encoder.n_dims()];
-        self.tuner.progress.begin("embed", Some(corpus.tokens.n_rows() as u64), "texts");
-        encoder.encode_tokens(corpus.tokens, self.tuner.progress, &mut embeddings)?;
-        self.tuner.progress.end();
-        features(corpus.x, matrix(embeddings, encoder.n_dims()))
+    fn embed(&self, encoder: &Encoder, corpus: Corpus<'_>) -> Result<Vectors> {
+        Vectors::of(encoder, corpus.tokens, self.tuner.progress)
     }
 
     /// For each cluster above to which an instance was led, one cluster below it: so the instance is told from all of them.
@@ -194,15 +201,6 @@ impl<'a> Level<'a> {
     /// The tree down to `layer`, whose children are its labels.
     fn down_to(&self, layer: usize) -> Result<LabelTree> {
         Ok(LabelTree::from_layers(self.tree.layers()[..=layer].to_vec())?)
-    }
-
-    /// The vectors that heads see.
-    fn pooled(&self, encoder: &Encoder) -> Result<Array2<f32>> {
-        let mut pooled = vec![0.0; self.corpus.tokens.n_rows() * encoder.n_dims()];
-        self.tuner.progress.begin("embed", Some(self.corpus.tokens.n_rows() as u64), "texts");
-        encoder.pool_tokens(self.corpus.tokens, self.tuner.progress, &mut pooled)?;
-        self.tuner.progress.end();
-        Ok(matrix(pooled, encoder.n_dims()))
     }
 
     /// Precision at 1 of the head, in percent of the validation texts: among the clusters below those that the level above
@@ -242,11 +240,6 @@ fn best_of_each(head: &LevelHead, vectors: &[f32], candidates: &dyn Candidates) 
         scored.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, cluster)| cluster)
     })
     .collect()
-}
-
-fn matrix(values: Vec<f32>, width: usize) -> Array2<f32> {
-    let n_rows = values.len() / width.max(1);
-    Array2::from_shape_vec((n_rows, width), values).expect("invariant: a row for each text")
 }
 
 /// Labels of each instance below the children of `layer`: how many of them.

@@ -9,6 +9,8 @@
 mod level;
 mod params;
 mod run;
+mod share;
+mod vectors;
 
 pub use params::{Bootstrap, FineTuneParams};
 
@@ -16,8 +18,10 @@ use crate::{Encoder, LearningPoint, LevelHead, TokenRows, TransformerError};
 use level::Level;
 use run::RunDir;
 use serde::{Deserialize, Serialize};
+use share::Share;
 use std::path::Path;
-use xmc_sparse::{Csr, Features, Progress};
+use vectors::Vectors;
+use xmc_sparse::{Csr, Progress};
 use xmc_tree::LabelTree;
 use xmc_xrlinear::XrLinearParams;
 
@@ -112,10 +116,16 @@ impl<'a> FineTuner<'a> {
         }
         let run =
             self.run_dir.map(|dir| RunDir::open(dir, &self.identity(&encoder, &corpus, tree))).transpose()?;
-        let mut state = State { encoder, head: None, matched: None };
+        let mut state = State { encoder, head: None, matched: None, vectors: None };
         let mut reports = Vec::new();
-        for layer in self.layers(tree) {
-            let level = Level::new(self, tree, layer, &corpus)?;
+        let layers = self.layers(tree);
+        let share_of = |number: usize| Share::new(&self.params.of_level(number), corpus);
+        let mut next = Some(share_of(0));
+        while let Some(share) = next {
+            let number = reports.len();
+            next = (number + 1 < layers.len()).then(|| share_of(number + 1));
+            let layer = layers[number];
+            let level = Level::new(self, tree, (number, layer), share.corpus(), next.as_ref())?;
             let report =
                 match run.as_ref().map(|run| run.finished(layer, &state.encoder)).transpose()?.flatten() {
                     Some((finished, report)) => {
@@ -162,15 +172,13 @@ struct State {
     /// The head of the level before.
     head: Option<LevelHead>,
     matched: Option<Matched>,
+    /// Vectors of the texts that the next level is trained on, when they were wanted already.
+    vectors: Option<Vectors>,
 }
 
 /// The clusters of the level before to which texts were led, `n_samples × n_clusters`.
 struct Matched {
+    /// The texts that the next level is trained on.
     corpus: Csr,
     valid: Option<Csr>,
-}
-
-/// Text features beside embeddings.
-fn features(x: &Csr, embeddings: ndarray::Array2<f32>) -> Result<Features> {
-    Ok(Features::new(x.clone(), Some(embeddings))?)
 }

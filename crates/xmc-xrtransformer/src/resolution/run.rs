@@ -107,7 +107,7 @@ impl RunDir {
             (Some(corpus), valid) => Some(Matched { corpus, valid }),
             (None, _) => None,
         };
-        Ok(Some((State { encoder, head: Some(head), matched }, container.meta()?)))
+        Ok(Some((State { encoder, head: Some(head), matched, vectors: None }, container.meta()?)))
     }
 
     /// Keeps a finished level, and nothing else of it.
