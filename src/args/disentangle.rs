@@ -2,7 +2,7 @@
 
 use super::reading::LabelByArg;
 use super::vectorizer::{name, named};
-use super::{ReadArgs, SearchArgs, at_least_one, help};
+use super::{DeviceArgs, ReadArgs, SearchArgs, at_least_one, help};
 use clap::Args;
 use std::path::PathBuf;
 use xmc::{AssignmentRule, DisentangleTraining};
@@ -32,6 +32,8 @@ pub(crate) struct DisentangleArgs {
     /// The model directory
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// The data that it was trained on, '-' for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) train: PathBuf,

@@ -1,7 +1,7 @@
 //! `xmc distill`.
 
 use super::vectorizer::{name, named};
-use super::{EncodingArgs, LabelArgs, ReadArgs, at_least_one, help};
+use super::{DeviceArgs, EncodingArgs, LabelArgs, ReadArgs, at_least_one, help};
 use clap::Args;
 use std::path::PathBuf;
 use xmc::{Precision, StaticParams};
@@ -40,6 +40,8 @@ pub(crate) struct DistillArgs {
     /// Keep the encoder's embeddings below this directory, and take from it those that are there
     #[arg(long, value_name = "DIR")]
     pub(crate) embedding_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// At the end, print sizes and times as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,6 +1,6 @@
 //! `xmc encode`.
 
-use super::{EncodingArgs, ReadArgs};
+use super::{DeviceArgs, EncodingArgs, ReadArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -29,6 +29,8 @@ pub(crate) struct EncodeArgs {
     /// Keep a transformer's embeddings below this directory, and take from it those that are there
     #[arg(long, value_name = "DIR")]
     pub(crate) embedding_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// At the end, print counts and times as one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,11 +1,12 @@
 //! The encoder of a training, and where embeddings are kept.
 
-use super::{at_least_one, help};
+use super::vectorizer::{name, named};
+use super::{DeviceArgs, at_least_one, help};
 use crate::failure::usage;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-use xmc::EncodingParams;
+use xmc::{EncodingParams, Pooling};
 
 /// An encoder for the texts.
 #[derive(Debug, Args)]
@@ -18,6 +19,8 @@ pub(crate) struct EncoderArgs {
     /// Keep a transformer's embeddings of the training texts below this directory, for the next training
     #[arg(long, value_name = "DIR", requires = "encoder")]
     pub(crate) embedding_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 /// How an encoder is used in a training.
@@ -26,6 +29,8 @@ pub(crate) enum EncoderMode {
     /// As it is
     #[default]
     Frozen,
+    /// Imitated by a table of token vectors, made of the training texts as `xmc distill` does: queries need no transformer
+    Static,
     /// Fine-tuned first, on the levels of a label tree (XR-Transformer): for builds with transformers
     FineTune,
 }
@@ -34,9 +39,9 @@ pub(crate) enum EncoderMode {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Fine-tuning (with --encoder-mode fine-tune)")]
 pub(crate) struct FineTuneArgs {
-    /// Whether the encoder is fine-tuned
-    #[arg(long, value_name = "MODE", value_enum, default_value_t, requires = "encoder")]
-    pub(crate) encoder_mode: EncoderMode,
+    /// What becomes of the encoder. Without --encoder, fine-tune trains a small one from nothing [default: frozen]
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) encoder_mode: Option<EncoderMode>,
     /// Steps of each level of the tree, from the root down, the last number for all that follow [default: 1000]
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) steps: Vec<u64>,
@@ -46,6 +51,19 @@ pub(crate) struct FineTuneArgs {
     /// Texts of a step [default: 32]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) batch_size: Option<usize>,
+    /// Texts that go through the network together; the gradients of a step are added up over as many parts as there are
+    /// [default: all of a step]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) part_size: Option<usize>,
+    /// Steps over which the learning rate rises, on each level; from there it falls to 0 [default: 100]
+    #[arg(long, value_name = "N")]
+    pub(crate) warm_up_steps: Option<u64>,
+    /// Loss of a level: hinge, squared-hinge or cross-entropy [default: squared-hinge]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) level_loss: Option<String>,
+    /// Steps between two reports, each with a checkpoint and a score on --valid [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) report_every: Option<u64>,
     /// What the label head of a level starts from: linear, weighted-linear, inherit or none [default: linear]
     #[arg(long, value_name = "NAME")]
     pub(crate) bootstrap: Option<String>,
@@ -70,6 +88,11 @@ pub(crate) struct EncodingArgs {
     #[arg(long, value_name = "TOKENS",
         help = help("Tokens of a text that a transformer looks at", EncodingParams::default().max_length))]
     encoder_max_length: Option<usize>,
+    #[arg(long, value_name = "NAME", value_parser = named::<Pooling>, help = help(
+        "How a transformer's token vectors become one: auto (as it says itself), mean or cls",
+        name(&EncodingParams::default().pooling)
+    ))]
+    encoder_pooling: Option<Pooling>,
 }
 
 impl EncodingArgs {
@@ -79,6 +102,7 @@ impl EncodingArgs {
     /// Puts what was typed into `params`.
     pub(crate) fn apply(&self, params: &mut EncodingParams) {
         params.max_length = self.encoder_max_length.unwrap_or(params.max_length);
+        params.pooling = self.encoder_pooling.unwrap_or(params.pooling);
     }
 
     /// What was typed over the defaults.

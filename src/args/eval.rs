@@ -1,6 +1,6 @@
 //! `xmc eval`.
 
-use super::{ReadArgs, SearchArgs, at_least_one, reading::LabelByArg};
+use super::{ModelsArgs, ReadArgs, SearchArgs, at_least_one, reading::LabelByArg};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -19,9 +19,8 @@ the model has never seen counts as one that it missed.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct EvalArgs {
-    /// The model directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) models: ModelsArgs,
     /// Labelled data, '-' for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) test: PathBuf,

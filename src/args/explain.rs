@@ -1,6 +1,6 @@
 //! `xmc explain`.
 
-use super::{ReadArgs, SearchArgs, at_least_one, help};
+use super::{DeviceArgs, ReadArgs, SearchArgs, at_least_one, help};
 use clap::Args;
 use std::path::PathBuf;
 use xmc::ExplainOptions;
@@ -31,6 +31,8 @@ pub(crate) struct ExplainArgs {
     /// The model directory
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// Texts to explain, or '-' for standard input
     #[arg(value_name = "TEXT", required_unless_present = "input")]
     pub(crate) texts: Vec<String>,

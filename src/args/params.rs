@@ -6,7 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 use std::{fmt, str::FromStr};
 use xmc::{
-    Combine, EncodingParams, LabelFeatures, Loss, MergeCopies, Negatives, Norm, PerLayer, PostProcessor,
+    Combine, EncoderKind, LabelFeatures, Loss, MergeCopies, Negatives, Norm, PerLayer, PostProcessor,
     RelevanceMode,
 };
 use xmc::{RelevanceNorm, RelevanceParams, SearchParams, SvmParams, TfIdfParams, TrainParams, TreeParams};
@@ -21,7 +21,7 @@ pub(crate) struct ParamArgs {
     #[command(flatten)]
     encoding: EncodingArgs,
     #[arg(long, value_name = "LENGTH", help_heading = EncodingArgs::HEADING,
-        help = help("Length of an embedding; a row of text features has length 1", EncodingParams::default().scale))]
+        help = help("Length of an embedding; a row of text features has length 1", scales()))]
     encoder_scale: Option<f32>,
     #[command(flatten)]
     tree: TreeArgs,
@@ -38,13 +38,18 @@ pub(crate) struct ParamArgs {
     seed: Option<u64>,
 }
 
+fn scales() -> String {
+    let [transformer, table] = [EncoderKind::Transformer, EncoderKind::Static].map(EncoderKind::scale);
+    format!("{transformer} of a transformer's, {table} of a table's")
+}
+
 impl ParamArgs {
     /// Puts what was typed into `params`.
     pub(crate) fn apply(&self, params: &mut TrainParams) {
         set(&self.seed, &mut params.seed);
         self.text.apply(params);
         self.encoding.apply(&mut params.encoding);
-        set(&self.encoder_scale, &mut params.encoding.scale);
+        params.encoding.scale = self.encoder_scale.or(params.encoding.scale);
         self.tree.apply(params);
         self.solver.apply(&mut params.linear);
         self.learning.apply(params);

@@ -1,6 +1,6 @@
 //! `xmc predict`.
 
-use super::{ReadArgs, SearchArgs, at_least_one};
+use super::{ModelsArgs, ReadArgs, SearchArgs, at_least_one};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -27,9 +27,8 @@ bounded. An output file appears under its name when it is complete.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PredictArgs {
-    /// The model directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) models: ModelsArgs,
     /// The data, '-' for standard input
     #[arg(value_name = "FILE", required_unless_present = "input")]
     pub(crate) file: Option<PathBuf>,

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &DisentangleArgs, console: &Console) -> Result<()> {
         DisentangleTraining::default().copies(args.copies.unwrap_or(DisentangleTraining::COPIES));
     args.assignment.apply(&mut params);
     params.check().map_err(usage)?;
-    let model = open_model(&args.model)?;
+    let model = open_model(&args.model, &args.device)?;
     check_extras(args, &model)?;
     let dataset = read(args, &model, console)?;
     let read = start.elapsed().as_secs_f64();

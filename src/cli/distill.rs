@@ -19,7 +19,12 @@ pub(crate) fn run(args: &DistillArgs, console: &Console) -> Result<()> {
     params.precision = args.precision.unwrap_or(params.precision);
     params.penalty = args.penalty.or(params.penalty);
     let params = params.check().map_err(usage)?;
-    let encoder = open_with_cache(&args.encoder, &args.encoding.params()?, args.embedding_cache.as_deref())?;
+    let encoder = open_with_cache(
+        &args.encoder,
+        &args.encoding.params()?,
+        args.embedding_cache.as_deref(),
+        &args.device,
+    )?;
     let mut options = args.reading.options();
     args.labels.apply(&mut options);
     let has_names = matches!(options.labels, LabelSource::File(_));

@@ -14,7 +14,12 @@ use xmc_data::write_npy_to;
 
 /// Runs the command.
 pub(crate) fn run(args: &EncodeArgs, console: &Console) -> Result<()> {
-    let encoder = open_with_cache(&args.encoder, &args.encoding.params()?, args.embedding_cache.as_deref())?;
+    let encoder = open_with_cache(
+        &args.encoder,
+        &args.encoding.params()?,
+        args.embedding_cache.as_deref(),
+        &args.device,
+    )?;
     let options = ReadOptions { purpose: Purpose::Unlabelled, ..args.reading.options() };
     let dataset = read_records("texts", &args.file, &options, console)?;
     let Input::Text(texts) = &dataset.input else {

@@ -2,24 +2,28 @@
 
 #[cfg(feature = "transformer")]
 use crate::args::named;
-use crate::args::{EncoderArgs, EncoderMode, TrainArgs};
-#[cfg(feature = "transformer")]
+use crate::args::{DeviceArgs, EncoderArgs, EncoderMode, TrainArgs};
 use crate::failure::usage;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "transformer")]
 use xmc::FineTuning;
-use xmc::{Encoder, EncodingParams, Trainer};
+use xmc::{Encoder, EncoderKind, EncodingParams, StaticParams, Trainer};
 
 /// Opens it.
 pub(super) fn open_encoder(args: &EncoderArgs, params: &EncodingParams) -> Result<Option<Encoder>> {
-    let open = |dir: &PathBuf| open_with_cache(dir, params, args.embedding_cache.as_deref());
+    let open = |dir: &PathBuf| open_with_cache(dir, params, args.embedding_cache.as_deref(), &args.device);
     args.encoder.as_ref().map(open).transpose()
 }
 
 /// The encoder in `dir`, which keeps embeddings below `cache`.
-pub(super) fn open_with_cache(dir: &Path, params: &EncodingParams, cache: Option<&Path>) -> Result<Encoder> {
-    let encoder = Encoder::open(dir, params).context("cannot open the encoder")?;
+pub(super) fn open_with_cache(
+    dir: &Path,
+    params: &EncodingParams,
+    cache: Option<&Path>,
+    device: &DeviceArgs,
+) -> Result<Encoder> {
+    let encoder = Encoder::open_on(dir, params, device.device).context("cannot open the encoder")?;
     Ok(match cache {
         Some(cache) => encoder.cached_in(cache),
         None => encoder,
@@ -35,26 +39,47 @@ pub(super) fn weights_of(dir: &Path) -> PathBuf {
 /// The encoder of a training.
 pub(super) enum EncoderPlan {
     Frozen(Encoder),
+    Distilled(Encoder, StaticParams),
     #[cfg(feature = "transformer")]
     FineTuned(Box<FineTuning>),
 }
 
 impl EncoderPlan {
     pub(super) fn resolve(args: &TrainArgs, params: &EncodingParams) -> Result<Option<Self>> {
-        match args.fine_tune.encoder_mode {
-            EncoderMode::Frozen => Ok(open_encoder(&args.encoder, params)?.map(Self::Frozen)),
-            EncoderMode::FineTune => Self::fine_tuned(args).map(Some),
+        let mode = args.fine_tune.encoder_mode;
+        if mode == Some(EncoderMode::FineTune) {
+            return Self::fine_tuned(args).map(Some);
         }
+        let Some(encoder) = open_encoder(&args.encoder, params)? else {
+            return match mode {
+                Some(_) => Err(usage("--encoder-mode needs --encoder, unless it is fine-tune")),
+                None => Ok(None),
+            };
+        };
+        // A table needs no imitation.
+        let is_distilled = mode == Some(EncoderMode::Static) && encoder.kind() != EncoderKind::Static;
+        Ok(Some(match is_distilled {
+            true => Self::Distilled(encoder, StaticParams::default()),
+            false => Self::Frozen(encoder),
+        }))
     }
 
     #[cfg(feature = "transformer")]
     fn fine_tuned(args: &TrainArgs) -> Result<Self> {
-        let (typed, dir) = (&args.fine_tune, args.encoder.encoder.clone().unwrap_or_default());
-        let mut tuning = FineTuning::new(dir);
+        let typed = &args.fine_tune;
+        let mut tuning = FineTuning::default();
+        tuning.encoder.clone_from(&args.encoder.encoder);
+        tuning.device = args.encoder.device.device;
         let params = &mut tuning.params;
         params.steps.clone_from(&typed.steps);
         params.level.learning_rate = typed.learning_rate.unwrap_or(params.level.learning_rate);
         params.level.batch_size = typed.batch_size.unwrap_or(params.level.batch_size);
+        params.level.part_size = typed.part_size;
+        params.level.n_warm_up_steps = typed.warm_up_steps.unwrap_or(params.level.n_warm_up_steps);
+        params.level.report_every = typed.report_every.unwrap_or(params.level.report_every);
+        if let Some(name) = &typed.level_loss {
+            params.level.loss = named(name).map_err(|error| usage(format!("--level-loss: {error}")))?;
+        }
         params.last_level_only = typed.last_level_only;
         params.patience = typed.patience;
         if let Some(name) = &typed.bootstrap {
@@ -83,6 +108,7 @@ impl EncoderPlan {
     pub(super) fn equip<'a>(&'a self, trainer: Trainer<'a>) -> Trainer<'a> {
         match self {
             Self::Frozen(encoder) => trainer.encoder(encoder),
+            Self::Distilled(encoder, params) => trainer.distill(encoder, params),
             #[cfg(feature = "transformer")]
             Self::FineTuned(tuning) => trainer.fine_tune(tuning),
         }

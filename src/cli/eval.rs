@@ -1,7 +1,7 @@
 //! `xmc eval`: the scores of a model on labelled data.
 
 use super::input::read_records;
-use super::{note_unknown, open_model};
+use super::{note_unknown, open_models};
 use crate::args::EvalArgs;
 use crate::console::{Console, print};
 use anyhow::Result;
@@ -10,7 +10,8 @@ use xmc::{Evaluation, LabelSource, ReadOptions, UnknownLabels};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
-    let model = open_model(&args.model)?;
+    let models = open_models(&args.models, &args.search, None)?;
+    let model = models.first();
     let options = ReadOptions {
         labels: LabelSource::Given(model.label_map()),
         label_by: args.label_by.into(),
@@ -26,8 +27,7 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> Result<()> {
     if args.seen_only {
         test.labels = model.seen_labels(&test.labels)?;
     }
-    let evaluation =
-        model.evaluate_counted(&test, &args.at, &args.search.over(model.search()), console.progress())?;
+    let evaluation = models.evaluate(&test, &args.at, console.progress())?;
     match args.json {
         true => print(serde_json::to_string(&Report { evaluation, unknown_labels })?),
         false => print(format_args!(

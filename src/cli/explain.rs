@@ -17,7 +17,7 @@ const BATCH: usize = 256;
 /// Runs the command.
 pub(crate) fn run(args: &ExplainArgs, console: &Console) -> Result<()> {
     let source = Source::resolve(args)?;
-    let model = open_model(&args.model)?;
+    let model = open_model(&args.model, &args.device)?;
     let labels = ids_of(&args.labels, &model)?;
     let (top_k, scope) = match labels.is_empty() {
         true => (args.top_k, Scope::all()),

@@ -1,7 +1,7 @@
 //! `xmc inspect`: what a model is, whether it is whole, what its tree looks like.
 
 use super::{open_model, train::in_order};
-use crate::args::InspectArgs;
+use crate::args::{DeviceArgs, InspectArgs};
 use crate::console::{Console, count, print};
 use anyhow::{Context, Result};
 use indicatif::DecimalBytes;
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<()> {
     if args.sections {
         return sections(args);
     }
-    let model = open_model(&args.model)?;
+    let model = open_model(&args.model, &DeviceArgs::default())?;
     match (args.tree, args.params) {
         (true, _) => tree(args, &model),
         (_, true) => params(args, &model),
@@ -129,7 +129,8 @@ fn describe(dir: &str, model: &Model) -> Result<String, std::fmt::Error> {
     line("labels", indicatif::HumanCount(meta.n_labels).to_string())?;
     line("features", features(meta))?;
     if let Some(encoder) = meta.encoder {
-        let (encoder, length) = (encoder_kind(encoder), meta.params.encoding.scale);
+        let (encoder, length) =
+            (encoder_kind(encoder), meta.params.encoding.scale.unwrap_or(encoder.scale()));
         line("encoder", format!("{encoder}, embeddings of length {length}"))?;
     }
     line("weights", format!("{}, {}", indicatif::HumanCount(meta.n_weights), weight_type(meta)))?;

@@ -13,12 +13,13 @@ mod synth;
 mod train;
 mod tune;
 
-use crate::args::{Args, Verb};
+use crate::args::{Args, DeviceArgs, ModelsArgs, SearchArgs, Verb};
 use crate::console::{Console, count};
+use crate::failure::usage;
 use crate::interrupt;
 use anyhow::{Context, Result};
-use std::path::Path;
-use xmc::{Dataset, Model};
+use std::path::{Path, PathBuf};
+use xmc::{Dataset, Ensemble, Model};
 
 /// Does what was asked for.
 pub(crate) fn run(args: Args) -> Result<()> {
@@ -38,8 +39,20 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
 }
 
-fn open_model(dir: &Path) -> Result<Model> {
-    Model::open(dir).context("cannot open the model")
+fn open_model(dir: &Path, device: &DeviceArgs) -> Result<Model> {
+    Model::open_on(dir, device.device).context("cannot open the model")
+}
+
+/// The model or the ensemble that was typed, each model searched as `search` says.
+fn open_models(args: &ModelsArgs, search: &SearchArgs, top_k: Option<usize>) -> Result<Ensemble> {
+    let open = |dir: &PathBuf| {
+        let model = Model::open_on(dir, args.device.device);
+        model.with_context(|| format!("cannot open the model {}", dir.display()))
+    };
+    let models = args.model.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let ensemble = Ensemble::new(models, args.combine.unwrap_or_default()).map_err(usage)?;
+    let top_k = top_k.unwrap_or(ensemble.top_k());
+    ensemble.search(top_k, |own| search.over(own)).map_err(usage)
 }
 
 /// Says how many labels of `dataset` a model of `n_labels` labels cannot know.

@@ -1,6 +1,6 @@
 //! `xmc predict`: records to ranked labels, as they come.
 
-use super::open_model;
+use super::open_models;
 use crate::args::{OutputFormat, PredictArgs};
 use crate::console::{Console, print};
 use crate::failure::usage;
@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use xmc::{
-    Csr, Dataset, LabelId, LabelMap, Model, NoProgress, Purpose, RankedLists, ReadOptions, RecordReader,
+    Csr, Dataset, Ensemble, LabelId, LabelMap, Model, Purpose, RankedLists, ReadOptions, RecordReader, Scope,
 };
-use xmc::{Scope, SearchParams};
 
 /// Most records at a time: enough to keep all threads busy, few enough to bound memory.
 const BATCH: usize = 8192;
@@ -36,11 +35,9 @@ pub(crate) fn run(args: &PredictArgs, console: &Console) -> Result<()> {
 
 /// All that a prediction needs.
 struct Job {
-    model: Model,
+    models: Ensemble,
     input: PathBuf,
     options: ReadOptions,
-    search: SearchParams,
-    scope: Scope,
     score: Option<PathBuf>,
     output: Option<PathBuf>,
     format: OutputFormat,
@@ -57,12 +54,12 @@ impl Job {
         }
         let options =
             ReadOptions { purpose: Purpose::Unlabelled, dense: args.dense.clone(), ..args.reading.options() };
-        let model = open_model(&args.model)?;
-        let search = args.search.over(model.search());
-        let top_k = args.top_k.unwrap_or(search.top_k);
-        let search = search.top_k(top_k);
-        let scope = scope(args, &model)?;
-        Ok(Self { model, input, options, search, scope, score: args.score.clone(), output, format })
+        let models = open_models(&args.models, &args.search, args.top_k)?;
+        if args.below.is_some() && models.n_models() > 1 {
+            return Err(usage("--below is a cluster of one model's tree: give one --model"));
+        }
+        let models = models.scope(|model| scope(args, model))?;
+        Ok(Self { models, input, options, score: args.score.clone(), output, format })
     }
 
     fn run(&self, console: &Console) -> Result<Stats> {
@@ -72,7 +69,8 @@ impl Job {
             Some(path) => format!("writing {}", path.display()),
             None => "writing to standard output".to_owned(),
         };
-        let mut given = self.score.as_deref().map(|path| GivenLabels::open(path, &self.model)).transpose()?;
+        let mut given =
+            self.score.as_deref().map(|path| GivenLabels::open(path, self.models.first())).transpose()?;
         let mut sink = self.sink().with_context(writing)?;
         let mut stats = Stats::default();
         let progress = console.progress();
@@ -81,7 +79,7 @@ impl Job {
             let lists = self.rank(&batch, given.as_mut(), &mut stats)?;
             let (first_record, ids) = (stats.queries, batch.ids.as_ref());
             stats.queries += lists.n_rows() as u64;
-            sink.write(&Batch { first_record, ids, lists: &lists, model: &self.model })
+            sink.write(&Batch { first_record, ids, lists: &lists, model: self.models.first() })
                 .with_context(writing)?;
             progress.advance(lists.n_rows() as u64);
         }
@@ -98,7 +96,7 @@ impl Job {
         Ok(match self.format {
             OutputFormat::Jsonl => Box::new(Jsonl::new(out)),
             OutputFormat::Tsv => Box::new(Tsv::new(out)),
-            OutputFormat::Npz => Box::new(Npz::new(out, self.model.n_labels())),
+            OutputFormat::Npz => Box::new(Npz::new(out, self.models.first().n_labels())),
         })
     }
 
@@ -109,14 +107,14 @@ impl Job {
         stats: &mut Stats,
     ) -> Result<RankedLists> {
         let start = Instant::now();
-        let features = self.model.features(batch, &NoProgress)?;
+        let features = self.models.features(batch)?;
         let between = Instant::now();
         let lists = match given {
             Some(given) => {
-                let labels = given.next(features.n_samples())?;
-                self.model.rank_given(&features, &labels, &self.search)?
+                let labels = given.next(batch.n_samples())?;
+                self.models.rank_given(&features, &labels)?
             }
-            None => self.model.rank_features_in(&features, &self.search, &self.scope, &NoProgress)?,
+            None => self.models.rank_features(&features)?,
         };
         stats.features_seconds += (between - start).as_secs_f64();
         stats.search_seconds += between.elapsed().as_secs_f64();

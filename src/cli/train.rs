@@ -195,8 +195,20 @@ pub(super) fn stages_with(read: f64, meta: &Meta) -> BTreeMap<String, f64> {
 
 /// Stages with their times, in the order in which they ran.
 pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
-    const ORDER: [&str; 10] =
-        ["read", "tfidf", "embed", "label_features", "tree", "weights", "match", "assign", "write", "valid"];
+    const ORDER: [&str; 12] = [
+        "read",
+        "tfidf",
+        "distill",
+        "fine-tune",
+        "embed",
+        "label_features",
+        "tree",
+        "weights",
+        "match",
+        "assign",
+        "write",
+        "valid",
+    ];
     let place = |name: &str| ORDER.iter().position(|stage| *stage == name).unwrap_or(ORDER.len());
     let mut stages: Vec<_> = stages.iter().collect();
     stages.sort_by_key(|(name, _)| place(name));

@@ -11,6 +11,8 @@ fn a_directory_without_an_encoder_is_refused_and_nothing_is_written() {
     std::fs::create_dir(scene.path("nothing")).unwrap();
     let ran = scene.run(&["train", "--train", "train.tsv", "--model", "m", "--encoder", "nothing"]);
     assert!(ran.message(1).contains("config.json"), "{}", ran.message(1));
+    let ran = scene.run(&["train", "--train", "train.tsv", "--model", "m", "--encoder-mode", "static"]);
+    assert!(ran.message(2).contains("needs --encoder"), "{}", ran.message(2));
     let ran = scene.run(&["encode", "--encoder", "absent", "train.tsv", "--output", "x.npy"]);
     assert!(ran.message(1).contains("absent"), "{}", ran.message(1));
     assert_eq!(scene.names(), ["nothing", "train.tsv"]);
@@ -87,6 +89,54 @@ mod transformer {
         scene.run(&[&train[..], &SMALL_TREE].concat()).ok();
         let answer = scene.run_on(&["predict", "--model", "m", "--top-k", "1", "-"], "rose and petal\n").ok();
         assert!(answer.contains("roses"), "{answer}");
+    }
+
+    #[test]
+    fn a_training_can_make_the_table_itself() {
+        let scene = scene();
+        train(&scene, "m", &["--encoder-mode", "static"]);
+        let inspected = scene.run(&["inspect", "--model", "m"]).ok();
+        assert!(inspected.contains("a table") && inspected.contains("of length 0.5"), "{inspected}");
+        scene.run(&["distill", "--encoder", "bert", "--train", "train.tsv", "--out", "table"]).ok();
+        let train = ["train", "--train", "train.tsv", "--model", "n", "--encoder", "table"];
+        let static_too = ["--encoder-mode", "static", "--no-timestamps"];
+        scene.run(&[&train[..], &SMALL_TREE, &static_too].concat()).ok();
+        let ranked = |model| scene.run(&["predict", "--model", model, "test.tsv"]).ok();
+        assert_eq!(ranked("m"), ranked("n"));
+    }
+
+    #[test]
+    fn without_an_encoder_a_small_one_is_trained_from_nothing() {
+        let scene = scene();
+        let train = ["train", "--train", "train.tsv", "--model", "m", "--encoder-mode", "fine-tune"];
+        let few = ["--steps", "3", "--part-size", "8", "--level-loss", "hinge", "--device", "cpu"];
+        scene.run(&[&train[..], &SMALL_TREE, &few].concat()).ok();
+        let inspected = scene.run(&["inspect", "--model", "m"]).ok();
+        assert!(inspected.contains("128 dense") && inspected.contains("a transformer"), "{inspected}");
+        let answer = scene.run_on(&["predict", "--model", "m", "--top-k", "1", "-"], "rose and petal\n").ok();
+        assert!(answer.contains("roses"), "{answer}");
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_named() {
+        let scene = scene();
+        let ran = scene.run(&[
+            "encode",
+            "--encoder",
+            "bert",
+            "train.tsv",
+            "--output",
+            "x.npy",
+            "--device",
+            "cuda:77",
+        ]);
+        assert!(ran.message(1).contains("cuda:77"), "{}", ran.message(1));
+        let ran =
+            scene.run(&["encode", "--encoder", "bert", "train.tsv", "--output", "x.npy", "--device", "tpu"]);
+        assert!(ran.stderr().contains("cuda:N"), "{}", ran.stderr());
+        train(&scene, "m", &["--encoder-pooling", "cls"]);
+        let params = scene.run(&["inspect", "--model", "m", "--params"]).ok();
+        assert!(params.contains("pooling = \"cls\""), "{params}");
     }
 
     #[test]

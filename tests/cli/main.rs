@@ -6,6 +6,7 @@
 mod bad_input;
 mod disentangle;
 mod encoder;
+mod ensemble;
 mod explain;
 mod formats;
 mod inspect;

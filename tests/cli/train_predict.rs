@@ -151,6 +151,8 @@ fn every_hyper_parameter_can_be_typed() {
         "tfn,tfn+man",
         "--encoder-scale",
         "0.25",
+        "--encoder-pooling",
+        "cls",
         "--encoder-max-length",
         "64",
         "--matcher-beam",

@@ -4,12 +4,14 @@
 //! transformer, stands behind it, and everything above (cache, training, prediction) knows only that.
 
 mod cache;
+mod device;
 mod distill;
 mod encoder;
 mod error;
 mod rows;
 mod table;
 
+pub use device::{DeviceChoice, Pooling, UnknownDevice};
 pub use distill::{Distilled, StaticParams, StaticValidParams};
 pub use encoder::TextEncoder;
 pub use error::EmbedError;

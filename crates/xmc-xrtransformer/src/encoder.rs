@@ -3,10 +3,10 @@
 use crate::config::Config;
 use crate::files::{self, Carried};
 use crate::network::Network;
-use crate::params::{EncoderParams, Pooling};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::TokenRows;
 use crate::weights::{self, Weights};
+use crate::{EncoderParams, Pooling};
 use crate::{TransformerError, device};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -78,7 +78,7 @@ impl Encoder {
         params: EncoderParams,
     ) -> Result<Self> {
         let fingerprint = fingerprint(&carried, &weights, &params)?;
-        let device = params.device.resolve()?;
+        let device = device::resolve(params.device)?;
         let to_device = |(name, tensor): (String, Tensor)| Ok((name, tensor.f_to_device(device)?));
         let weights = weights.into_iter().map(to_device).collect::<Result<Weights>>()?;
         let batch_tokens = params.batch_tokens.unwrap_or_else(|| default_batch_tokens(device));

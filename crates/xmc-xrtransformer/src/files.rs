@@ -1,6 +1,6 @@
 //! An encoder's files: a directory as Hugging Face's `transformers` and `sentence-transformers` have it, or sections of a model.
 
-use crate::params::Pooling;
+use crate::Pooling;
 use crate::weights::{self, Weights};
 use crate::{TransformerError, tokenizer};
 use serde::{Deserialize, Serialize};

@@ -41,14 +41,14 @@ mod tokenizer;
 mod tokens;
 mod weights;
 
-pub use device::{DeviceChoice, UnknownDevice};
 pub use encoder::Encoder;
 pub use error::TransformerError;
 pub use level::{
     AllClusters, Candidates, Flow, LearningPoint, LevelHead, LevelLoss, LevelParams, LevelProblem,
     LevelTrainer,
 };
-pub use params::{EncoderParams, Pooling};
+pub use params::EncoderParams;
 pub use resolution::{Bootstrap, Corpus, CurvePoint, FineTuneParams, FineTuner, LevelReport};
 pub use scratch::ScratchParams;
 pub use tokens::TokenRows;
+pub use xmc_embed::{DeviceChoice, Pooling, UnknownDevice};

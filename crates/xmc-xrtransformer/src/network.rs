@@ -4,10 +4,10 @@
 //! what came in and then normalised. Tensors share their memory with the [`Weights`] that they were made from, so that a
 //! network is cheap to make, one for each thread.
 
+use crate::Pooling;
 use crate::TransformerError;
 use crate::batch::Batch;
 use crate::config::{Activation, Config};
-use crate::params::Pooling;
 use crate::weights::Weights;
 use tch::Tensor;
 

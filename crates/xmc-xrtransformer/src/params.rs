@@ -1,20 +1,7 @@
 //! How an encoder is used.
 
-use crate::{DeviceChoice, TransformerError};
+use crate::{DeviceChoice, Pooling, TransformerError};
 use serde::{Deserialize, Serialize};
-
-/// How the vectors of a text's tokens become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pooling {
-    /// As the encoder's `1_Pooling/config.json` says; the mean where there is none.
-    #[default]
-    Auto,
-    /// The mean over the tokens, those that begin and end a text included.
-    Mean,
-    /// The vector of the first token.
-    Cls,
-}
 
 /// Parameters of an [`Encoder`](crate::Encoder).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@
 use crate::config::Config;
 use crate::encoder::size;
 use crate::files::{self, Carried};
-use crate::params::{EncoderParams, Pooling};
 use crate::tokenizer::{self, Tokenizer};
 use crate::{Encoder, TransformerError, weights};
+use crate::{EncoderParams, Pooling};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use xmc_store::{Container, ModelWriter};

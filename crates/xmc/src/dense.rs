@@ -25,7 +25,8 @@ impl DenseFeatures<'_> {
             return Ok(given.map(|given| widened(given, texts.len(), 0)));
         };
         let mut embedded = encoder.embed(texts, progress)?;
-        embedded.mapv_inplace(|value| value * self.params.scale);
+        let scale = self.scale(encoder);
+        embedded.mapv_inplace(|value| value * scale);
         let Some(given) = given else { return Ok(Some(embedded)) };
         let mut both = widened(given, texts.len(), encoder.n_dims());
         both.slice_mut(s![.., given.ncols()..]).assign(&embedded);
@@ -43,8 +44,13 @@ impl DenseFeatures<'_> {
         let Some(encoder) = self.encoder else { return Ok(()) };
         out.resize(encoder.n_dims(), 0.0);
         encoder.encode_into(text, scratch, out)?;
-        out.iter_mut().for_each(|value| *value *= self.params.scale);
+        let scale = self.scale(encoder);
+        out.iter_mut().for_each(|value| *value *= scale);
         Ok(())
+    }
+
+    fn scale(&self, encoder: &Encoder) -> f32 {
+        self.params.scale.unwrap_or_else(|| encoder.kind().scale())
     }
 }
 

@@ -4,12 +4,16 @@ use crate::stages::Stages;
 use crate::{TrainParams, XmcError};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "transformer")]
 use std::sync::Arc;
 use xmc_data::Dataset;
-use xmc_embed::{Distilled, EncodingError, StaticTable, StaticValidParams, TableScratch, TextEncoder, embed};
+use xmc_embed::{
+    DeviceChoice, Distilled, EncodingError, Pooling, StaticParams, StaticTable, StaticValidParams,
+    TableScratch, TextEncoder, embed,
+};
 use xmc_sparse::{Csr, Progress};
 use xmc_store::{Container, ModelWriter};
 use xmc_tfidf::{Documents, TfIdf};
@@ -23,20 +27,24 @@ const PREFIX: &str = "encoder";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncodingParams {
-    /// Length of an embedding; a row of TF-IDF has length 1. Finite and more than 0, default 0.7.
-    pub scale: f32,
+    /// Length of an embedding; a row of TF-IDF has length 1. Finite and more than 0; default none:
+    /// [`EncoderKind::scale`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f32>,
     /// Tokens of a text that a transformer looks at, at least 3; the rest is cut off. Default 128.
     pub max_length: usize,
+    /// How a transformer's token vectors become one. Default `auto`.
+    pub pooling: Pooling,
 }
 
 impl Default for EncodingParams {
     fn default() -> Self {
-        Self { scale: 0.7, max_length: 128 }
+        Self { scale: None, max_length: 128, pooling: Pooling::Auto }
     }
 }
 
 impl EncodingParams {
-    /// Checks both.
+    /// Checks every parameter.
     ///
     /// # Errors
     /// [`XmcError::Param`].
@@ -45,8 +53,8 @@ impl EncodingParams {
             true => Ok(()),
             false => Err(XmcError::Param { name, expected, found }),
         };
-        let finite = self.scale.is_finite() && self.scale > 0.0;
-        rule(finite, "encoding.scale", "a finite number above 0", self.scale)?;
+        let scale = self.scale.unwrap_or(1.0);
+        rule(scale.is_finite() && scale > 0.0, "encoding.scale", "a finite number above 0", scale)?;
         rule(self.max_length >= 3, "encoding.max_length", "at least 3 tokens", self.max_length as f32)
     }
 }
@@ -60,6 +68,17 @@ pub enum EncoderKind {
     Static,
     /// A transformer.
     Transformer,
+}
+
+impl EncoderKind {
+    /// Length of an embedding unless told otherwise, the best of six on held-out titles: 0.7 for a transformer, 0.5 for a
+    /// table.
+    pub fn scale(self) -> f32 {
+        match self {
+            Self::Static => 0.5,
+            Self::Transformer => 0.7,
+        }
+    }
 }
 
 /// Turns texts into the dense features of a model. Cheap to clone.
@@ -97,6 +116,19 @@ impl Encoder {
     /// [`XmcError::NoEncoder`] when there is neither, [`XmcError::NoTransformer`] in a build without transformers, and what
     /// is wrong with the files.
     pub fn open(dir: impl AsRef<Path>, params: &EncodingParams) -> Result<Self, XmcError> {
+        Self::open_on(dir, params, DeviceChoice::Auto)
+    }
+
+    /// As [`Encoder::open`], on a device. A table runs on the processor always.
+    ///
+    /// # Errors
+    /// As [`Encoder::open`], and [`XmcError::Transformer`] when the device is not there.
+    #[cfg_attr(not(feature = "transformer"), allow(unused_variables))]
+    pub fn open_on(
+        dir: impl AsRef<Path>,
+        params: &EncodingParams,
+        device: DeviceChoice,
+    ) -> Result<Self, XmcError> {
         params.check()?;
         let dir = dir.as_ref();
         if dir.join("manifest.json").is_file() {
@@ -106,7 +138,7 @@ impl Encoder {
             return Err(XmcError::NoEncoder { path: dir.to_path_buf() });
         }
         #[cfg(feature = "transformer")]
-        return Ok(transformer::Encoder::open(dir, &transformer_params(params))?.into());
+        return Ok(transformer::Encoder::open(dir, &transformer_params(params, device))?.into());
         #[cfg(not(feature = "transformer"))]
         Err(XmcError::NoTransformer)
     }
@@ -213,29 +245,33 @@ impl Encoder {
         Ok(())
     }
 
+    #[cfg_attr(not(feature = "transformer"), allow(unused_variables))]
     pub(crate) fn load(
         container: &Container,
         kind: EncoderKind,
         params: &EncodingParams,
+        device: DeviceChoice,
     ) -> Result<Self, XmcError> {
         match kind {
             EncoderKind::Static => Ok(StaticTable::open(container, PREFIX)?.into()),
             #[cfg(feature = "transformer")]
             EncoderKind::Transformer => {
-                Ok(transformer::Encoder::load_parts(container, PREFIX, &transformer_params(params))?.into())
+                let params = transformer_params(params, device);
+                Ok(transformer::Encoder::load_parts(container, PREFIX, &params)?.into())
             }
             #[cfg(not(feature = "transformer"))]
-            EncoderKind::Transformer => {
-                params.check()?;
-                Err(XmcError::NoTransformer)
-            }
+            EncoderKind::Transformer => Err(XmcError::NoTransformer),
         }
     }
 }
 
 #[cfg(feature = "transformer")]
-pub(crate) fn transformer_params(params: &EncodingParams) -> transformer::EncoderParams {
-    transformer::EncoderParams::default().max_length(params.max_length)
+pub(crate) fn transformer_params(
+    params: &EncodingParams,
+    device: DeviceChoice,
+) -> transformer::EncoderParams {
+    let EncodingParams { max_length, pooling, .. } = *params;
+    transformer::EncoderParams::default().max_length(max_length).pooling(pooling).device(device)
 }
 
 /// One thread's buffers for [`Encoder::encode_into`].
@@ -247,6 +283,8 @@ pub(crate) struct EncoderScratch(TableScratch);
 pub(crate) enum EncoderSource<'d> {
     /// It is there.
     Given(&'d Encoder),
+    /// A table that imitates it on the training texts.
+    Distilled(&'d Encoder, &'d StaticParams),
     /// It is fine-tuned on the training data, and scored on others if there are any.
     #[cfg(feature = "transformer")]
     FineTuned(&'d crate::FineTuning, Option<&'d Dataset>),
@@ -265,7 +303,8 @@ impl<'d> EncoderSource<'d> {
         }
     }
 
-    /// The encoder for `instances`: texts, their sparse features (of `tfidf`) and labels.
+    /// The encoder for `instances`: texts, their sparse features (of `tfidf`) and labels; and how it was made, if it was made
+    /// of them.
     #[cfg_attr(not(feature = "transformer"), allow(unused_variables))]
     pub(crate) fn resolve<D: Documents + ?Sized>(
         self,
@@ -273,12 +312,26 @@ impl<'d> EncoderSource<'d> {
         instances: (&D, &Csr, &Csr),
         tfidf: Option<&TfIdf>,
         stages: &Stages<'_>,
-    ) -> Result<Cow<'d, Encoder>, XmcError> {
+    ) -> Result<(Cow<'d, Encoder>, Option<Value>), XmcError> {
         match self {
-            Self::Given(encoder) => Ok(Cow::Borrowed(encoder)),
+            Self::Given(encoder) => Ok((Cow::Borrowed(encoder), None)),
+            Self::Distilled(encoder, how) => {
+                let checked = how.clone().check()?;
+                let distilled =
+                    stages.time("distill", |progress| encoder.distill(instances.0, &checked, progress))?;
+                let made = json!({
+                    "mode": "static",
+                    "params": how,
+                    "penalty": distilled.penalty,
+                    "held_out_cosine": distilled.held_out_cosine,
+                    "n_words": distilled.n_words,
+                });
+                Ok((Cow::Owned(distilled.table.into()), Some(made)))
+            }
             #[cfg(feature = "transformer")]
             Self::FineTuned(tuning, valid) => {
-                Ok(Cow::Owned(tuning.run(params, instances, (tfidf, valid), stages)?))
+                let (encoder, made) = tuning.run(params, instances, (tfidf, valid), stages)?;
+                Ok((Cow::Owned(encoder), Some(made)))
             }
         }
     }

@@ -43,6 +43,17 @@ pub enum XmcError {
         "this needs a transformer, which this build of xmc leaves out: build it with `--features transformer`"
     )]
     NoTransformer,
+    /// An ensemble of nothing.
+    #[error("an ensemble needs at least one model")]
+    NoModels,
+    /// Models of different labels in one ensemble.
+    #[error("model {model} does not have the labels of model 1: {what}")]
+    OtherLabels {
+        /// Number of the model, from 1.
+        model: usize,
+        /// The difference.
+        what: String,
+    },
     /// The directory holds a model of another kind, or its parts contradict each other.
     #[error("the model's {what} do not fit the rest of it: train it again")]
     Inconsistent {

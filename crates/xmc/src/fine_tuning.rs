@@ -3,18 +3,25 @@
 use crate::encoder::{Encoder, transformer_params};
 use crate::stages::Stages;
 use crate::{TrainParams, XmcError};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use xmc_data::{Dataset, Input};
+use xmc_embed::DeviceChoice;
 use xmc_sparse::{Csr, Features, LabelId};
 use xmc_tfidf::{Documents, TfIdf, TfIdfParams};
 use xmc_tree::{LabelFeatures, TreeParams};
-use xmc_xrtransformer::{Corpus, FineTuneParams, FineTuner, TokenRows};
+use xmc_xrtransformer::{Corpus, FineTuneParams, FineTuner, LevelReport, ScratchParams, TokenRows};
 
 /// A transformer that is to be fine-tuned ([`crate::Trainer::fine_tune`]), and how.
 #[derive(Debug, Clone)]
 pub struct FineTuning {
-    /// Where it is: a directory as Hugging Face has them.
-    pub encoder: PathBuf,
+    /// Where it is: a directory as Hugging Face has them. Default none: a small one with random weights and a vocabulary of the
+    /// training texts.
+    pub encoder: Option<PathBuf>,
+    /// Sizes of that one. Default: 128 numbers, 2 layers.
+    pub scratch: ScratchParams,
+    /// Where it is trained. Default `auto`.
+    pub device: DeviceChoice,
     /// Steps, heads, negatives.
     pub params: FineTuneParams,
     /// The tree whose levels it is trained on, grown from text features. Default: 16 children, at most 128 clusters on the first level, 16 labels
@@ -24,22 +31,36 @@ pub struct FineTuning {
     pub run_dir: Option<PathBuf>,
 }
 
+impl Default for FineTuning {
+    fn default() -> Self {
+        Self {
+            encoder: None,
+            scratch: ScratchParams::default(),
+            device: DeviceChoice::default(),
+            params: FineTuneParams::default(),
+            tree: TreeParams::default().min_codes(128).max_leaf(16),
+            run_dir: None,
+        }
+    }
+}
+
 impl FineTuning {
     /// The transformer in `encoder`, with all parameters at their defaults.
     pub fn new(encoder: impl Into<PathBuf>) -> Self {
-        let tree = TreeParams::default().min_codes(128).max_leaf(16);
-        Self { encoder: encoder.into(), params: FineTuneParams::default(), tree, run_dir: None }
+        Self { encoder: Some(encoder.into()), ..Self::default() }
     }
 
-    /// Fine-tunes on `texts` with their sparse features `x` and labels `y`, and scores the levels on `valid`.
+    /// Fine-tunes on `texts` with their sparse features `x` and labels `y`, and scores the levels on `valid`. With a record of how
+    /// it was done.
     pub(crate) fn run<D: Documents + ?Sized>(
         &self,
         params: &TrainParams,
         (texts, x, y): (&D, &Csr, &Csr),
         (tfidf, valid): (Option<&TfIdf>, Option<&Dataset>),
         stages: &Stages<'_>,
-    ) -> Result<Encoder, XmcError> {
-        let encoder = xmc_xrtransformer::Encoder::open(&self.encoder, &transformer_params(&params.encoding))?;
+    ) -> Result<(Encoder, Value), XmcError> {
+        let all: Vec<&str> = (0..texts.len()).map(|text| texts.get(text)).collect();
+        let encoder = self.begin(params, &all)?;
         // Without text features in the model, there are some that only grow the tree and lead instances down it.
         let (passing_tfidf, passing_x);
         let (tfidf, x) = match tfidf {
@@ -54,7 +75,6 @@ impl FineTuning {
         let tree =
             TreeParams { seed: params.seed, ..self.tree.clone() }.check()?.fit_with_progress(&z, stages)?;
         drop(z);
-        let all: Vec<&str> = (0..texts.len()).map(|text| texts.get(text)).collect();
         let tokens = encoder.tokenize(&all);
         let valid = valid.map(|valid| Valid::new(valid, tfidf, &encoder, y.n_cols())).transpose()?.flatten();
         let mut fine_tune = self.params.clone();
@@ -62,8 +82,36 @@ impl FineTuning {
         let tuner = FineTuner::new(fine_tune, params.linear.clone(), stages)
             .valid(valid.as_ref().map(Valid::corpus))
             .run_dir(self.run_dir.as_deref());
-        let (encoder, _) = tuner.fit(encoder, Corpus { tokens: &tokens, x, y }, &tree)?;
-        Ok(encoder.into())
+        let (encoder, levels) = tuner.fit(encoder, Corpus { tokens: &tokens, x, y }, &tree)?;
+        let level = |report: &LevelReport| {
+            let last = report.curve.last();
+            json!({
+                "layer": report.layer,
+                "n_clusters": report.n_clusters,
+                "n_steps": report.n_steps,
+                "loss": last.map(|point| point.training.loss),
+                "valid_p1": last.and_then(|point| point.valid_p1),
+            })
+        };
+        let levels: Vec<Value> = levels.iter().map(level).collect();
+        let scratch = self.encoder.is_none().then_some(&self.scratch);
+        let (mode, tree) = ("fine-tune", &self.tree);
+        let made =
+            json!({"mode": mode, "params": self.params, "tree": tree, "scratch": scratch, "levels": levels});
+        Ok((encoder.into(), made))
+    }
+
+    /// The encoder before any training.
+    fn begin(&self, params: &TrainParams, texts: &[&str]) -> Result<xmc_xrtransformer::Encoder, XmcError> {
+        let how = transformer_params(&params.encoding, self.device);
+        Ok(match &self.encoder {
+            Some(dir) => xmc_xrtransformer::Encoder::open(dir, &how)?,
+            None => {
+                let mut scratch = self.scratch;
+                scratch.seed = params.seed;
+                xmc_xrtransformer::Encoder::from_scratch(texts, &scratch, &how)?
+            }
+        })
     }
 }
 

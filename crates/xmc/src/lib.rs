@@ -41,6 +41,7 @@
 mod dense;
 mod disentangle;
 mod encoder;
+mod ensemble;
 mod error;
 mod explain;
 #[cfg(feature = "transformer")]
@@ -59,6 +60,7 @@ mod tune;
 
 pub use disentangle::{DisentangleTraining, Disentangler, TreeDisentanglement};
 pub use encoder::{Encoder, EncoderKind, EncodingParams};
+pub use ensemble::Ensemble;
 pub use error::XmcError;
 pub use explain::{
     Contribution, Contributions, ExplainOptions, ExplainedLabel, ExplainedPath, Explainer, Explanation,
@@ -79,7 +81,10 @@ pub use xmc_data::{
     CsvColumns, DataError, Dataset, Format, Input, LabelBy, LabelMap, LabelSource, OnError, Purpose,
     ReadOptions, RecordReader, Texts, UnknownLabels, read_dataset,
 };
-pub use xmc_embed::{Distilled, Precision, StaticParams, StaticTable, StaticValidParams, TextEncoder};
+pub use xmc_embed::{
+    DeviceChoice, Distilled, Pooling, Precision, StaticParams, StaticTable, StaticValidParams, TextEncoder,
+    UnknownDevice,
+};
 pub use xmc_linear::{Loss, SvmParams};
 pub use xmc_metrics::{Evaluator, Metric, Scores};
 pub use xmc_sparse::{Combine, Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};
@@ -95,4 +100,4 @@ pub use xmc_xrlinear::{
     Negatives, RelevanceMode, RelevanceNorm, RelevanceParams, WeightType, XrLinear, XrLinearParams,
 };
 #[cfg(feature = "transformer")]
-pub use xmc_xrtransformer::{Bootstrap, FineTuneParams, LevelLoss, LevelParams};
+pub use xmc_xrtransformer::{Bootstrap, FineTuneParams, LevelLoss, LevelParams, ScratchParams};

@@ -32,6 +32,9 @@ pub struct Meta {
     /// The encoder that makes dense features of texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderKind>,
+    /// How the encoder was made, if the training made it: `mode` `static` or `fine-tune`, its parameters and what came out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_made: Option<serde_json::Value>,
     /// Whether the names of the labels were learnt from.
     #[serde(default)]
     pub label_names: bool,

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_data::{Dataset, Input, LabelMap};
+use xmc_embed::DeviceChoice;
 use xmc_metrics::{Evaluator, Propensities, PropensityParams, Scores};
 use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Scored, combine};
 use xmc_store::Container;
@@ -19,7 +20,15 @@ use xmc_tree::{LabelPaths, LabelTree, Matcher, Search, SearchParams, rank_rows};
 use xmc_xrlinear::XrLinear;
 
 /// Labels that each of several trees names at least before they are combined.
-const COMBINED: usize = 20;
+pub(crate) const COMBINED: usize = 20;
+
+/// The labels that reach a score.
+pub(crate) fn above(lists: RankedLists, min_score: Option<f32>) -> RankedLists {
+    let Some(min_score) = min_score else { return lists };
+    let mut kept = RankedLists::new();
+    lists.iter().for_each(|list| kept.push(&list[..list.partition_point(|s| s.score >= min_score)]));
+    kept
+}
 
 /// One thread's buffers for [`Model::score_labels`].
 #[derive(Default)]
@@ -84,7 +93,15 @@ impl Model {
     /// [`XmcError::Store`] when it is no model, damaged or of a newer version; [`XmcError::Inconsistent`]
     /// when its parts do not fit each other.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, XmcError> {
-        Self::from_container(Container::open(dir)?)
+        Self::open_on(dir, DeviceChoice::Auto)
+    }
+
+    /// As [`Model::open`], with the model's transformer, if it has one, on a device.
+    ///
+    /// # Errors
+    /// As [`Model::open`], and [`XmcError::Transformer`] when the device is not there.
+    pub fn open_on(dir: impl AsRef<Path>, device: DeviceChoice) -> Result<Self, XmcError> {
+        Self::from_parts(Container::open(dir)?, None, device)
     }
 
     /// Writes the model to the directory `dir`, whole or not at all.
@@ -96,19 +113,23 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn from_container(container: Container) -> Result<Self, XmcError> {
-        Self::with_encoder(container, None)
+    /// The model in `container`, with the encoder that is in there, if the caller has it open.
+    pub(crate) fn with_encoder(container: Container, encoder: Option<Encoder>) -> Result<Self, XmcError> {
+        Self::from_parts(container, encoder, DeviceChoice::Auto)
     }
 
-    /// As [`Model::from_container`], with the encoder that is in the container, if the caller has it open.
-    pub(crate) fn with_encoder(container: Container, encoder: Option<Encoder>) -> Result<Self, XmcError> {
+    fn from_parts(
+        container: Container,
+        encoder: Option<Encoder>,
+        device: DeviceChoice,
+    ) -> Result<Self, XmcError> {
         let meta: Meta = container.meta()?;
         let has_tfidf = meta.takes_text && !meta.params.features.vectorizers.is_empty();
         let tfidf = has_tfidf.then(|| TfIdf::load(&container, "tfidf")).transpose()?;
         let encoder = match (meta.encoder, encoder) {
             (None, _) => None,
             (Some(_), Some(encoder)) => Some(encoder),
-            (Some(kind), None) => Some(Encoder::load(&container, kind, &meta.params.encoding)?),
+            (Some(kind), None) => Some(Encoder::load(&container, kind, &meta.params.encoding, device)?),
         };
         let prefixes = (0..meta.params.n_trees.max(1)).map(matcher_prefix);
         let matchers: Vec<_> =
@@ -290,10 +311,7 @@ impl Model {
         }
         let depth = self.each_tree(search).top_k;
         let combined = combine(&lists, self.meta().params.combine, search.top_k, depth)?;
-        let Some(min_score) = search.min_score else { return Ok(combined) };
-        let mut kept = RankedLists::with_capacity(combined.n_rows(), search.top_k);
-        combined.iter().for_each(|list| kept.push(&list[..list.partition_point(|s| s.score >= min_score)]));
-        Ok(kept)
+        Ok(above(combined, search.min_score))
     }
 
     pub(crate) fn check_search(&self, search: &SearchParams) -> Result<(), XmcError> {
@@ -390,12 +408,23 @@ impl Model {
         let deepest = at.iter().copied().max().unwrap_or(1);
         let (x, search) = (self.features(dataset, progress)?, search.clone().top_k(deepest));
         let (ranked, n_inner_products) = self.rank_counted(&x, &search, &Scope::all(), progress)?;
+        self.score(evaluator, dataset, &ranked, n_inner_products)
+    }
+
+    /// Scores of what was found for the records of `dataset`.
+    pub(crate) fn score(
+        &self,
+        evaluator: Evaluator,
+        dataset: &Dataset,
+        ranked: &RankedLists,
+        n_inner_products: u64,
+    ) -> Result<Evaluation, XmcError> {
         // Labels that the model does not know count as missed; they have no training instance.
         let mut counts = self.inner.labels.counts().to_vec();
         counts.resize(counts.len().max(dataset.labels.n_cols()), 0);
         let n_samples = self.inner.meta.n_samples as usize;
         let propensities = Propensities::from_counts(&counts, n_samples, PropensityParams::default())?;
-        let scores = evaluator.with_propensities(propensities).evaluate(&dataset.labels, &ranked)?;
+        let scores = evaluator.with_propensities(propensities).evaluate(&dataset.labels, ranked)?;
         let inner_products = n_inner_products as f64 / ranked.n_rows().max(1) as f64;
         Ok(Evaluation { scores, inner_products })
     }

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use xmc_data::{Dataset, LabelMap, Texts};
+use xmc_embed::StaticParams;
 use xmc_metrics::Scores;
 use xmc_sparse::{Csr, Features, NoProgress, Progress};
 use xmc_store::ModelWriter;
@@ -76,6 +77,14 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn encoder(mut self, encoder: &'a Encoder) -> Self {
         self.extras.encoder = Some(EncoderSource::Given(encoder));
+        self
+    }
+
+    /// As [`Trainer::encoder`], with a table of token vectors that imitates `encoder` on the training texts (and the labels' names,
+    /// where they are learnt from). Using it takes microseconds and no libtorch.
+    #[must_use]
+    pub fn distill(mut self, encoder: &'a Encoder, params: &'a StaticParams) -> Self {
+        self.extras.encoder = Some(EncoderSource::Distilled(encoder, params));
         self
     }
 
@@ -179,17 +188,23 @@ impl<'a> Trainer<'a> {
                 n_weights += linear.fit(set.instances(), &tree, &writer, &prefix, &stages)?.n_weights;
             }
         }
+        let mut params = self.params.clone();
+        if let Some(encoder) = &set.encoder {
+            // Said in the model, so that it does not depend on the defaults of who opens it.
+            params.encoding.scale.get_or_insert(encoder.kind().scale());
+        }
         let mut meta = Meta {
             xmc_version: env!("CARGO_PKG_VERSION").to_owned(),
             takes_text: dataset.has_texts(),
             encoder: set.encoder.as_deref().map(Encoder::kind),
+            encoder_made: set.encoder_made.take(),
             label_names: with_names,
             n_samples: dataset.n_samples() as u64,
             n_features: set.x.n_sparse() as u64,
             n_dense: set.x.n_dense() as u64,
             n_labels: dataset.n_labels() as u64,
             n_weights,
-            params: self.params.clone(),
+            params,
             sources: self.sources.clone(),
             disentangled,
             valid: None,

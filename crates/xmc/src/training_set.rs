@@ -5,7 +5,8 @@ use crate::encoder::EncoderSource;
 use crate::stages::Stages;
 use crate::trainer::TextsRef;
 use crate::{Encoder, TrainParams, XmcError};
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, Axis};
+use serde_json::Value;
 use std::borrow::Cow;
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_metrics::{Propensities, PropensityParams};
@@ -19,6 +20,8 @@ pub(crate) struct TrainingSet<'d> {
     pub(crate) tfidf: Option<TfIdf>,
     /// What made the embeddings of the texts.
     pub(crate) encoder: Option<Cow<'d, Encoder>>,
+    /// How it was made, if it was made of the training data.
+    pub(crate) encoder_made: Option<Value>,
     pub(crate) x: Cow<'d, Features>,
     pub(crate) y: Cow<'d, Csr>,
     pub(crate) weights: Option<Cow<'d, [f32]>>,
@@ -47,8 +50,10 @@ impl<'d> Extras<'d> {
         instances: (&D, &Csr, &Csr),
         tfidf: Option<&TfIdf>,
         stages: &Stages<'_>,
-    ) -> Result<Option<Cow<'d, Encoder>>, XmcError> {
-        self.encoder.map(|source| source.resolve(params, instances, tfidf, stages)).transpose()
+    ) -> Result<(Option<Cow<'d, Encoder>>, Option<Value>), XmcError> {
+        let Some(source) = self.encoder else { return Ok((None, None)) };
+        let (encoder, made) = source.resolve(params, instances, tfidf, stages)?;
+        Ok((Some(encoder), made))
     }
 }
 
@@ -68,6 +73,7 @@ impl<'d> TrainingSet<'d> {
         Ok(TrainingSet {
             tfidf: None,
             encoder: None,
+            encoder_made: None,
             x: Cow::Owned(select_rows(&self.x, rows)?),
             y: Cow::Owned(self.y.select_rows(rows)),
             weights: weights.map(Cow::Owned),
@@ -89,10 +95,11 @@ impl<'d> TrainingSet<'d> {
         let y = &dataset.labels;
         let own =
             |names: Option<Features>| extras.label_features.map(Cow::Borrowed).or(names.map(Cow::Owned));
-        let without_names = |tfidf, encoder, x, names| -> Result<Self, XmcError> {
+        let without_names = |tfidf, (encoder, encoder_made), x, names| -> Result<Self, XmcError> {
             Ok(Self {
                 tfidf,
                 encoder,
+                encoder_made,
                 x,
                 y: Cow::Borrowed(y),
                 weights: dataset.weights.as_deref().map(Cow::Borrowed),
@@ -102,7 +109,7 @@ impl<'d> TrainingSet<'d> {
             })
         };
         let texts = match &dataset.input {
-            Input::Features(x) => return without_names(None, None, Cow::Borrowed(x), None),
+            Input::Features(x) => return without_names(None, (None, None), Cow::Borrowed(x), None),
             Input::Text(texts) => texts,
         };
         let given = dataset.dense.as_ref();
@@ -110,7 +117,7 @@ impl<'d> TrainingSet<'d> {
             let texts = TextsRef(texts);
             let (tfidf, sparse) = vectorize(params, tfidf, &texts, extras.encoder.is_some(), stages)?;
             let encoder = extras.encoder_for(params, (&texts, &sparse, y), tfidf.as_ref(), stages)?;
-            let dense = embed(encoder.as_deref(), params, &texts, given, stages)?;
+            let dense = embed(encoder.0.as_deref(), params, &texts, given, stages)?;
             return without_names(tfidf, encoder, Cow::Owned(Features::new(sparse, dense)?), None);
         }
         let all = TextsAndNames { texts: TextsRef(texts), names: &dataset.label_map };
@@ -121,22 +128,24 @@ impl<'d> TrainingSet<'d> {
             let of_texts: Vec<usize> = (0..texts.len()).collect();
             let of_texts = sparse.select_rows(&of_texts);
             let encoder = extras.encoder_for(params, (&all.texts, &of_texts, y), tfidf.as_ref(), stages)?;
-            let dense = embed(encoder.as_deref(), params, &all.texts, given, stages)?;
+            let dense = embed(encoder.0.as_deref(), params, &all.texts, given, stages)?;
             let x = Features::new(of_texts, dense)?;
-            let names = embed(encoder.as_deref(), params, &Names(all.names), None, stages)?;
-            let names = names.map(|names| at_the_end(&names, x.n_dense()));
-            let names = names.or_else(|| zeros(given, of_names.len()));
+            let of_no_text = given.map(|given| Array2::zeros((0, given.ncols())));
+            let names = Names(all.names);
+            let names = embed(encoder.0.as_deref(), params, &names, of_no_text.as_ref(), stages)?;
             let names = Features::new(sparse.select_rows(&of_names), names)?;
             return without_names(tfidf, encoder, Cow::Owned(x), Some(names));
         }
         let y = with_own_labels(y)?;
-        let encoder = extras.encoder_for(params, (&all, &sparse, &y), tfidf.as_ref(), stages)?;
+        let (encoder, encoder_made) =
+            extras.encoder_for(params, (&all, &sparse, &y), tfidf.as_ref(), stages)?;
         let dense = embed(encoder.as_deref(), params, &all, given, stages)?;
         let x = Features::new(sparse, dense)?;
         let names = select_rows(&x, &of_names)?;
         Ok(Self {
             tfidf,
             encoder,
+            encoder_made,
             x: Cow::Owned(x),
             y: Cow::Owned(y),
             weights: with_weight(dataset.weights.as_deref(), texts.len(), of_names.len(), weight),
@@ -191,18 +200,6 @@ fn embed(
         None => dense.of(texts, given, &NoProgress),
         Some(_) => stages.time("embed", |progress| dense.of(texts, given, progress)),
     }
-}
-
-/// Dense features of labels, of which nothing is known.
-fn zeros(given: Option<&Array2<f32>>, n_labels: usize) -> Option<Array2<f32>> {
-    given.map(|given| Array2::zeros((n_labels, given.ncols())))
-}
-
-/// `rows` as the last of `width` columns, of which the others are zero.
-fn at_the_end(rows: &Array2<f32>, width: usize) -> Array2<f32> {
-    let mut wide = Array2::zeros((rows.nrows(), width));
-    wide.slice_mut(s![.., width - rows.ncols()..]).assign(rows);
-    wide
 }
 
 /// A row for each label below the instances: it has itself.

@@ -36,7 +36,7 @@ fn encoder() -> Encoder {
 fn params() -> TrainParams {
     let mut params = TrainParams::default();
     params.tree = params.tree.branching(2).max_leaf(2);
-    params.encoding.scale = 0.5;
+    params.encoding.scale = Some(0.5);
     params
 }
 
@@ -120,6 +120,6 @@ fn a_directory_without_an_encoder_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let nothing = Encoder::open(dir.path(), &EncodingParams::default());
     assert!(matches!(nothing, Err(XmcError::NoEncoder { .. })));
-    let scale = EncodingParams { scale: 0.0, ..EncodingParams::default() };
+    let scale = EncodingParams { scale: Some(0.0), ..EncodingParams::default() };
     assert!(matches!(Encoder::open(dir.path(), &scale), Err(XmcError::Param { name: "encoding.scale", .. })));
 }

@@ -90,7 +90,8 @@ impl<'a> Level<'a> {
             let valid_p1 = self.validate(trainer, matched.as_ref())?;
             let flow = log.note(CurvePoint { training: *point, valid_p1 }, self.tuner.params.patience);
             if let Some(run) = run {
-                run.save(self.layer, trainer, &log.points, log.is_best())?;
+                let best = self.tuner.params.patience.is_some() && log.is_best();
+                run.save(self.layer, trainer, &log.points, best)?;
             }
             Ok::<Flow, TransformerError>(flow)
         })?;

@@ -75,7 +75,7 @@ fn features(best: &TrainParams) -> Vec<Value> {
 /// Lengths of an embedding beside a row of TF-IDF of length 1.
 fn scales(best: &TrainParams) -> Vec<Value> {
     let values = [0.35, 0.5, 0.7, 1.0, 1.4, 2.0].into_iter().map(|scale: f32| {
-        value(best, format!("--encoder-scale {scale}"), |params| params.encoding.scale = scale)
+        value(best, format!("--encoder-scale {scale}"), |params| params.encoding.scale = Some(scale))
     });
     values.collect()
 }
