@@ -10,7 +10,6 @@ use xmc::Progress;
 
 /// How talkative to be.
 pub(crate) struct Console {
-    quiet: bool,
     bars: Bars,
 }
 
@@ -23,7 +22,7 @@ impl Console {
         }
         start_logging(common.verbose);
         let drawn = io::stderr().is_terminal() && !common.quiet && !machine;
-        Ok(Self { quiet: common.quiet, bars: Bars::new(drawn) })
+        Ok(Self { bars: Bars::new(drawn, common.quiet) })
     }
 
     /// Where stages are reported.
@@ -33,9 +32,7 @@ impl Console {
 
     /// Something that is worth knowing but changes nothing.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
-        if !self.quiet {
-            self.bars.pause(|| eprintln!("xmc: {text}"));
-        }
+        self.bars.note(&text.to_string());
     }
 
     /// Tells what was left out of `path`, if anything was.

@@ -14,6 +14,7 @@ const TICK: Duration = Duration::from_millis(125);
 
 /// Draws the running stage.
 pub(crate) struct Bars {
+    quiet: bool,
     shared: Arc<Shared>,
     drawer: Option<JoinHandle<()>>,
 }
@@ -33,22 +34,14 @@ struct Stage {
 }
 
 impl Bars {
-    /// Bars that are drawn on standard error, or only times in the log.
-    pub(crate) fn new(drawn: bool) -> Self {
+    /// Bars that are `drawn` on standard error, or only times in the log; with `quiet`, no notes.
+    pub(crate) fn new(drawn: bool, quiet: bool) -> Self {
         let shared = Arc::<Shared>::default();
         let drawer = drawn.then(|| {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || shared.draw_until_stopped())
         });
-        Self { shared, drawer }
-    }
-
-    /// Runs `print` with the bar out of its way.
-    pub(crate) fn pause<T>(&self, print: impl FnOnce() -> T) -> T {
-        match self.shared.stages().last() {
-            Some(stage) => stage.bar.suspend(print),
-            None => print(),
-        }
+        Self { quiet, shared, drawer }
     }
 }
 
@@ -118,6 +111,18 @@ impl Progress for Bars {
     fn advance(&self, steps: u64) {
         if let Some(stage) = self.shared.stages().last() {
             stage.bar.inc(steps);
+        }
+    }
+
+    fn note(&self, message: &str) {
+        if self.quiet {
+            return;
+        }
+        let print = || eprintln!("xmc: {message}");
+        match self.shared.stages().last() {
+            // With the bar out of its way.
+            Some(stage) => stage.bar.suspend(print),
+            None => print(),
         }
     }
 

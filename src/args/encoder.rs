@@ -55,6 +55,9 @@ pub(crate) struct FineTuneArgs {
     /// [default: all of a step]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) part_size: Option<usize>,
+    /// Multiply matrices in bfloat16 while training [default: on GPUs]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(crate) bf16: Option<bool>,
     /// Steps over which the learning rate rises, on each level; from there it falls to 0 [default: 100]
     #[arg(long, value_name = "N")]
     pub(crate) warm_up_steps: Option<u64>,

@@ -75,6 +75,7 @@ impl EncoderPlan {
         params.level.learning_rate = typed.learning_rate.unwrap_or(params.level.learning_rate);
         params.level.batch_size = typed.batch_size.unwrap_or(params.level.batch_size);
         params.level.part_size = typed.part_size;
+        params.level.bf16 = typed.bf16;
         params.level.n_warm_up_steps = typed.warm_up_steps.unwrap_or(params.level.n_warm_up_steps);
         params.level.report_every = typed.report_every.unwrap_or(params.level.report_every);
         if let Some(name) = &typed.level_loss {

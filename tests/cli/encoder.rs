@@ -109,7 +109,7 @@ mod transformer {
     fn without_an_encoder_a_small_one_is_trained_from_nothing() {
         let scene = scene();
         let train = ["train", "--train", "train.tsv", "--model", "m", "--encoder-mode", "fine-tune"];
-        let few = ["--steps", "3", "--part-size", "8", "--level-loss", "hinge", "--device", "cpu"];
+        let few = ["--steps", "3", "--part-size", "8", "--level-loss", "hinge", "--device", "cpu", "--bf16"];
         scene.run(&[&train[..], &SMALL_TREE, &few].concat()).ok();
         let inspected = scene.run(&["inspect", "--model", "m"]).ok();
         assert!(inspected.contains("128 dense") && inspected.contains("a transformer"), "{inspected}");

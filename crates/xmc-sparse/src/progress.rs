@@ -8,6 +8,8 @@ pub trait Progress: Sync {
     fn begin(&self, _stage: &str, _total: Option<u64>, _unit: &str) {}
     /// `steps` more steps of the current stage are done.
     fn advance(&self, _steps: u64) {}
+    /// Something happened that the user should know of and that changes no result.
+    fn note(&self, _message: &str) {}
     /// The current stage is complete.
     fn end(&self) {}
 }

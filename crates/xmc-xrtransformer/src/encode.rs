@@ -98,7 +98,7 @@ impl Encoder {
         // The longest first: what remains for the end is short.
         jobs.reverse();
         let run = |(texts, rows): (&[u32], &mut [&mut [f32]])| {
-            self.encode_batch(tokens, texts, scale, rows, &|texts| self.vectors(tokens, texts))?;
+            self.encode_batch((tokens, scale, progress), texts, rows, &|texts| self.vectors(tokens, texts))?;
             progress.advance(texts.len() as u64);
             Ok(())
         };
@@ -115,9 +115,8 @@ impl Encoder {
     /// One batch by `vectors`, in halves where it does not fit into memory.
     fn encode_batch(
         &self,
-        tokens: &TokenRows,
+        (tokens, scale, progress): (&TokenRows, Scale, &dyn Progress),
         texts: &[u32],
-        scale: Scale,
         rows: &mut [&mut [f32]],
         vectors: &dyn Fn(&[u32]) -> Result<Vec<f32>>,
     ) -> Result<()> {
@@ -132,7 +131,11 @@ impl Encoder {
                             n_tokens: longest,
                         });
                     }
-                    _ => self.lower_batch_tokens(padded / 2),
+                    _ if self.lower_batch_tokens(padded / 2) => progress.note(&format!(
+                        "{} has too little memory for {padded} tokens at a time: going on with fewer",
+                        self.device()
+                    )),
+                    _ => {}
                 },
                 Err(error) => return Err(error),
                 Ok(vectors) => {
@@ -143,8 +146,8 @@ impl Encoder {
         }
         let half = texts.len() / 2;
         let (first, second) = rows.split_at_mut(half);
-        self.encode_batch(tokens, &texts[..half], scale, first, vectors)?;
-        self.encode_batch(tokens, &texts[half..], scale, second, vectors)
+        self.encode_batch((tokens, scale, progress), &texts[..half], first, vectors)?;
+        self.encode_batch((tokens, scale, progress), &texts[half..], second, vectors)
     }
 
     fn vectors(&self, tokens: &TokenRows, texts: &[u32]) -> Result<Vec<f32>> {
@@ -181,6 +184,7 @@ mod tests {
     use super::*;
     use crate::{DeviceChoice, EncoderParams};
     use std::sync::Mutex;
+    use xmc_sparse::NoProgress;
 
     fn encoder() -> Encoder {
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/tiny-bert");
@@ -194,7 +198,7 @@ mod tests {
         let texts: Vec<u32> = (0..n_texts as u32).collect();
         let mut out = vec![0.0; n_texts * 32];
         let mut rows: Vec<_> = out.chunks_exact_mut(32).collect();
-        let result = encoder.encode_batch(&tokens, &texts, Scale::Own, &mut rows, &|texts| {
+        let result = encoder.encode_batch((&tokens, Scale::Own, &NoProgress), &texts, &mut rows, &|texts| {
             tried.lock().unwrap().push(texts.len());
             match texts.len() <= room {
                 true => Ok(texts.iter().flat_map(|&text| [text as f32; 32]).collect()),

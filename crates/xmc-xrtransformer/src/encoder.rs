@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::files::{self, Carried};
-use crate::network::Network;
+use crate::network::{Network, Products};
 use crate::tokenizer::Tokenizer;
 use crate::tokens::TokenRows;
 use crate::weights::{self, Weights};
@@ -10,7 +10,7 @@ use crate::{EncoderParams, Pooling};
 use crate::{TransformerError, device};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tch::{Device, Tensor};
 use xxhash_rust::xxh3::Xxh3;
@@ -33,6 +33,8 @@ pub struct Encoder {
     idle: Mutex<Vec<Network>>,
     /// Lowered when memory does not suffice.
     batch_tokens: AtomicUsize,
+    /// Whether memory did not suffice for it.
+    was_lowered: AtomicBool,
     fingerprint: u64,
 }
 
@@ -85,6 +87,7 @@ impl Encoder {
         Ok(Self {
             idle: Mutex::new(Vec::new()),
             batch_tokens: AtomicUsize::new(batch_tokens),
+            was_lowered: AtomicBool::new(false),
             weights: Mutex::new(weights),
             config,
             carried,
@@ -121,8 +124,10 @@ impl Encoder {
         self.batch_tokens.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn lower_batch_tokens(&self, to: usize) {
+    /// Whether it is the first time.
+    pub(crate) fn lower_batch_tokens(&self, to: usize) -> bool {
         self.batch_tokens.fetch_min(to.max(1), Ordering::Relaxed);
+        !self.was_lowered.swap(true, Ordering::Relaxed)
     }
 
     /// Token numbers of texts, with those that begin and end one, cut to `max_length`.
@@ -176,10 +181,11 @@ impl Encoder {
     }
 
     /// Lends a network to `work`: one that nobody uses, or a new one on the same weights.
-    pub(crate) fn with_network<T>(&self, work: impl FnOnce(&Network) -> T) -> T {
+    pub(crate) fn with_network<T>(&self, work: impl FnOnce(&Network) -> Result<T>) -> Result<T> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let found = idle().pop();
-        let network = found.unwrap_or_else(|| Network::new(&self.config, &self.weights()));
+        let new = || Network::new(&self.config, &self.weights(), Products::Full);
+        let network = found.map_or_else(new, Ok)?;
         let result = work(&network);
         idle().push(network);
         result

@@ -1,7 +1,7 @@
 //! The network against PyTorch and `transformers`: `data/tiny-bert` has what they compute (see `make.py` there).
 
 use crate::batch::Batch;
-use crate::network::{Dropout, Network};
+use crate::network::{Dropout, Network, Products};
 use crate::{DeviceChoice, Encoder, EncoderParams, Pooling};
 use flate2::read::GzDecoder;
 use safetensors::SafeTensors;
@@ -130,7 +130,7 @@ fn gradients_of_all_parameters_are_those_of_pytorch() {
         let rows: Vec<u32> = (0..N_GRADIENT as u32).collect();
         let weights = encoder.weights();
         weights.values().for_each(|tensor| drop(tensor.set_requires_grad(true)));
-        let network = Network::new(&encoder.config, &weights);
+        let network = Network::new(&encoder.config, &weights, Products::Full).unwrap();
         let batch = Batch::new(&tokens, &rows, encoder.config.padding_id, Device::Cpu).unwrap();
         let pooled = network.pooled(&batch, Pooling::Mean, Dropout::NONE).unwrap();
         let factors = Tensor::from_slice(&expected.floats("weights")).view_as(&pooled);

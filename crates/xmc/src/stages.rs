@@ -54,6 +54,10 @@ impl Progress for Stages<'_> {
         self.inner.advance(steps);
     }
 
+    fn note(&self, message: &str) {
+        self.inner.note(message);
+    }
+
     fn end(&self) {
         self.inner.end();
         let running = self.clock().running.take();

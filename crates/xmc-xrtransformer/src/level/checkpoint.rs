@@ -5,7 +5,7 @@
 
 use super::LevelParams;
 use super::head::Head;
-use super::trainer::{LearningPoint, LevelTrainer};
+use super::trainer::{LearningPoint, LevelTrainer, Room};
 use crate::weights::{self, Weights};
 use crate::{Encoder, TransformerError};
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ impl LevelTrainer {
         let head = Head { weights: stored.take(HEAD)?, moments: stored.moments(HEAD)? };
         let names = weights::shapes(&encoder.config).into_iter().map(|(name, _)| name);
         let moments = names.map(|name| Ok((name.clone(), stored.moments(&name)?))).collect::<Result<_>>()?;
-        Ok(Self { encoder, head, params, moments, step, recent, curve })
+        Ok(Self { encoder, head, params, moments, step, recent, curve, room: Room::default() })
     }
 }
 
