@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn steps_go_to_the_innermost_stage() {
-        let bars = Bars::new(false);
+        let bars = Bars::new(false, false);
         bars.begin("outer", Some(2), "steps");
         bars.begin("inner", Some(2), "steps");
         bars.advance(2);

@@ -17,6 +17,9 @@ pub(crate) struct ModelsArgs {
         name(&Combine::default())
     ))]
     pub(crate) combine: Option<Combine>,
+    /// Keep a transformer's embeddings below this directory, and take from it those that are there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) embedding_cache: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }

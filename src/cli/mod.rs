@@ -19,7 +19,7 @@ use crate::failure::usage;
 use crate::interrupt;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use xmc::{Dataset, Ensemble, Model};
+use xmc::{Dataset, Ensemble, Model, OpenOptions};
 
 /// Does what was asked for.
 pub(crate) fn run(args: Args) -> Result<()> {
@@ -40,13 +40,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
 }
 
 fn open_model(dir: &Path, device: &DeviceArgs) -> Result<Model> {
-    Model::open_on(dir, device.device).context("cannot open the model")
+    let options = OpenOptions { device: device.device, embedding_cache: None };
+    Model::open_with(dir, &options).context("cannot open the model")
 }
 
 /// The model or the ensemble that was typed, each model searched as `search` says.
 fn open_models(args: &ModelsArgs, search: &SearchArgs, top_k: Option<usize>) -> Result<Ensemble> {
+    let options = OpenOptions { device: args.device.device, embedding_cache: args.embedding_cache.clone() };
     let open = |dir: &PathBuf| {
-        let model = Model::open_on(dir, args.device.device);
+        let model = Model::open_with(dir, &options);
         model.with_context(|| format!("cannot open the model {}", dir.display()))
     };
     let models = args.model.iter().map(open).collect::<Result<Vec<_>>>()?;

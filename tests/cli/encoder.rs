@@ -62,7 +62,12 @@ mod transformer {
         assert!(scene.bytes_of("m") == scene.bytes_of("again"), "from the cache");
         assert!(scene.bytes_of("m") == scene.bytes_of("without"), "without a cache");
         std::fs::remove_dir_all(scene.path("bert")).unwrap();
-        let scores = scene.run(&["eval", "--model", "m", "--test", "test.tsv", "--json"]).ok();
+        let eval = ["eval", "--model", "m", "--test", "test.tsv", "--json"];
+        let scores = scene.run(&eval).ok();
+        for _ in 0..2 {
+            let again = scene.run(&[&eval[..], &["--embedding-cache", "cache"]].concat()).ok();
+            assert_eq!(scores, again);
+        }
         let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
         assert!(scores["p@1"].as_f64() > Some(60.0), "{scores}");
         let answer = scene.run_on(&["predict", "--model", "m", "--top-k", "1", "-"], "rose and petal\n").ok();

@@ -69,7 +69,7 @@ pub use explain::{
 #[cfg(feature = "transformer")]
 pub use fine_tuning::FineTuning;
 pub use meta::{DataSource, Meta};
-pub use model::{Evaluation, Model, Prediction};
+pub use model::{Evaluation, Model, OpenOptions, Prediction};
 pub use params::TrainParams;
 pub use predictor::Predictor;
 pub use preset::Preset;

@@ -7,7 +7,7 @@ use crate::{Encoder, Meta, Predictor, Scope, TrainParams, Trainer, XmcError};
 use ndarray::Array2;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_data::{Dataset, Input, LabelMap};
@@ -61,6 +61,15 @@ pub struct Evaluation {
     pub inner_products: f64,
 }
 
+/// How a model with a transformer is opened; others do not mind.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Where the transformer runs. Default `auto`.
+    pub device: DeviceChoice,
+    /// Embeddings of many texts are kept below this directory, and those that are there are taken ([`Encoder::cached_in`]).
+    pub embedding_cache: Option<PathBuf>,
+}
+
 /// A trained model. `Send + Sync`, and cheap to clone: everything large is shared.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -93,15 +102,15 @@ impl Model {
     /// [`XmcError::Store`] when it is no model, damaged or of a newer version; [`XmcError::Inconsistent`]
     /// when its parts do not fit each other.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, XmcError> {
-        Self::open_on(dir, DeviceChoice::Auto)
+        Self::open_with(dir, &OpenOptions::default())
     }
 
-    /// As [`Model::open`], with the model's transformer, if it has one, on a device.
+    /// As [`Model::open`], with a say in what the model's transformer does, if it has one.
     ///
     /// # Errors
     /// As [`Model::open`], and [`XmcError::Transformer`] when the device is not there.
-    pub fn open_on(dir: impl AsRef<Path>, device: DeviceChoice) -> Result<Self, XmcError> {
-        Self::from_parts(Container::open(dir)?, None, device)
+    pub fn open_with(dir: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, XmcError> {
+        Self::from_parts(Container::open(dir)?, None, options)
     }
 
     /// Writes the model to the directory `dir`, whole or not at all.
@@ -115,13 +124,13 @@ impl Model {
 
     /// The model in `container`, with the encoder that is in there, if the caller has it open.
     pub(crate) fn with_encoder(container: Container, encoder: Option<Encoder>) -> Result<Self, XmcError> {
-        Self::from_parts(container, encoder, DeviceChoice::Auto)
+        Self::from_parts(container, encoder, &OpenOptions::default())
     }
 
     fn from_parts(
         container: Container,
         encoder: Option<Encoder>,
-        device: DeviceChoice,
+        options: &OpenOptions,
     ) -> Result<Self, XmcError> {
         let meta: Meta = container.meta()?;
         let has_tfidf = meta.takes_text && !meta.params.features.vectorizers.is_empty();
@@ -129,7 +138,13 @@ impl Model {
         let encoder = match (meta.encoder, encoder) {
             (None, _) => None,
             (Some(_), Some(encoder)) => Some(encoder),
-            (Some(kind), None) => Some(Encoder::load(&container, kind, &meta.params.encoding, device)?),
+            (Some(kind), None) => {
+                let encoder = Encoder::load(&container, kind, &meta.params.encoding, options.device)?;
+                Some(match &options.embedding_cache {
+                    Some(dir) => encoder.cached_in(dir),
+                    None => encoder,
+                })
+            }
         };
         let prefixes = (0..meta.params.n_trees.max(1)).map(matcher_prefix);
         let matchers: Vec<_> =
