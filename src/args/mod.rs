@@ -31,7 +31,7 @@ pub(crate) use params::ParamArgs;
 pub(crate) use predict::{OutputFormat, PredictArgs};
 pub(crate) use reading::{LabelArgs, ReadArgs};
 pub(crate) use search::SearchArgs;
-pub(crate) use synth::{MultiSenseArgs, SynthArgs, SynthKind, SynthOutput};
+pub(crate) use synth::{MultiSenseArgs, ShapedArgs, ShapedFormat, SynthArgs, SynthKind, SynthOutput};
 pub(crate) use train::TrainArgs;
 pub(crate) use tune::TuneArgs;
 #[cfg(feature = "transformer")]

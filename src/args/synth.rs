@@ -1,15 +1,19 @@
 //! `xmc synth`: one sub-command for each kind of data that can be made.
 
 use super::{at_least_one, help};
-use clap::{Args, Subcommand};
+use crate::failure::usage;
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::sync::LazyLock;
-use xmc_data::synth::MultiSenseParams;
+use xmc_data::synth::{MultiSenseParams, Shape, ShapedParams};
 
 const EXAMPLES: &str = "\
 Examples:
   xmc synth multi-sense --out data                  labels that mean two things each
-  xmc train --train data/train.tsv --model m && xmc eval --model m --test data/test.tsv";
+  xmc train --train data/train.tsv --model m && xmc eval --model m --test data/test.tsv
+  xmc synth amazon-3m --scale 0.05 --out data       features and labels of a public set's shape
+  xmc train --train data/X.trn.npz --train-labels data/Y.trn.npz --model m";
 
 /// Make data with known truth, for experiments
 #[derive(Debug, Args)]
@@ -24,6 +28,7 @@ impl SynthArgs {
     pub(crate) fn json(&self) -> bool {
         match &self.kind {
             SynthKind::MultiSense(args) => args.output.json,
+            other => other.shaped().is_some_and(|(_, args)| args.output.json),
         }
     }
 }
@@ -33,6 +38,100 @@ impl SynthArgs {
 pub(crate) enum SynthKind {
     /// Texts whose labels have two unrelated meanings each
     MultiSense(MultiSenseArgs),
+    /// Features and labels of the shape of EUR-Lex: 15,449 × 186,104, 3,956 labels
+    #[command(name = "eurlex-4k")]
+    Eurlex4k(ShapedArgs),
+    /// Of the shape of Wiki10-31K: 14,146 × 101,938, 30,938 labels
+    #[command(name = "wiki10-31k")]
+    Wiki10(ShapedArgs),
+    /// Of the shape of AmazonCat-13K: 1,186,239 × 203,882, 13,330 labels
+    #[command(name = "amazoncat-13k")]
+    AmazonCat(ShapedArgs),
+    /// Of the shape of Amazon-670K: 490,449 × 135,909, 670,091 labels
+    #[command(name = "amazon-670k")]
+    Amazon670k(ShapedArgs),
+    /// Of the shape of Wiki-500K: 1,779,881 × 2,381,304, 501,070 labels
+    #[command(name = "wiki-500k")]
+    Wiki500k(ShapedArgs),
+    /// Of the shape of Amazon-3M: 1,717,899 × 337,067, 2,812,281 labels
+    #[command(name = "amazon-3m")]
+    Amazon3m(ShapedArgs),
+}
+
+impl SynthKind {
+    /// The shape that is to be made, if it is one.
+    pub(crate) fn shaped(&self) -> Option<(Shape, &ShapedArgs)> {
+        match self {
+            Self::MultiSense(_) => None,
+            Self::Eurlex4k(args) => Some((Shape::Eurlex4k, args)),
+            Self::Wiki10(args) => Some((Shape::Wiki10, args)),
+            Self::AmazonCat(args) => Some((Shape::AmazonCat, args)),
+            Self::Amazon670k(args) => Some((Shape::Amazon670k, args)),
+            Self::Wiki500k(args) => Some((Shape::Wiki500k, args)),
+            Self::Amazon3m(args) => Some((Shape::Amazon3m, args)),
+        }
+    }
+}
+
+const SHAPED: &str = "\
+Examples:
+  xmc synth amazon-3m --out data --scale 0.01
+  xmc train --train data/X.trn.npz --train-labels data/Y.trn.npz --model m
+  xmc eval --model m --test data/X.tst.npz --test-labels data/Y.tst.npz
+  xmc synth wiki10-31k --out data --format xc       for Omikuji and napkinXC
+
+Files:
+  npz  X.trn.npz, Y.trn.npz, X.tst.npz, Y.tst.npz: features and labels as SciPy keeps them
+  xc   train.txt, test.txt: both in one file each, as the Extreme Classification Repository has them
+
+Sizes, entries a record and labels a record are those of the real set; labels and features have long tails, and
+the labels stand in topics within topics that the features tell of. What they say is made up: scores on such data compare
+programs, they do not say what a program would score on the real set. The same options and seed give the same bytes.";
+
+/// Features and labels of the shape of a public data set
+#[derive(Debug, Args)]
+#[command(after_help = SHAPED)]
+pub(crate) struct ShapedArgs {
+    #[command(flatten)]
+    pub(crate) output: SynthOutput,
+    /// Size: records and labels times this, features times its square root
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    scale: f64,
+    /// Form of the files
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub(crate) format: ShapedFormat,
+    /// Training records [default: those of the set, scaled]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    train: Option<usize>,
+    /// Test records [default: those of the set, scaled]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    test: Option<usize>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t)]
+    seed: u64,
+}
+
+/// Form of shaped data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ShapedFormat {
+    /// Matrices for SciPy
+    #[default]
+    Npz,
+    /// Text of the Extreme Classification Repository
+    Xc,
+}
+
+impl ShapedArgs {
+    /// What was typed over the defaults of `shape`, not checked.
+    pub(crate) fn params(&self, shape: Shape) -> Result<ShapedParams> {
+        if !(self.scale.is_finite() && self.scale > 0.0 && self.scale <= 1000.0) {
+            return Err(usage(format!("--scale is {}, expected a number above 0, at most 1000", self.scale)));
+        }
+        let mut params = ShapedParams::new(shape).scaled(self.scale).seed(self.seed);
+        set(self.train.map(|n| n as u64), &mut params.n_train);
+        set(self.test.map(|n| n as u64), &mut params.n_test);
+        Ok(params)
+    }
 }
 
 /// Where made data go.

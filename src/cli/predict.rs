@@ -96,7 +96,11 @@ impl Job {
         Ok(match self.format {
             OutputFormat::Jsonl => Box::new(Jsonl::new(out)),
             OutputFormat::Tsv => Box::new(Tsv::new(out)),
-            OutputFormat::Npz => Box::new(Npz::new(out, self.models.first().n_labels())),
+            OutputFormat::Npz => {
+                let dir = self.output.as_deref().and_then(Path::parent);
+                let dir = dir.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                Box::new(Npz::new(out, self.models.first().n_labels(), dir)?)
+            }
         })
     }
 

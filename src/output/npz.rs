@@ -2,32 +2,34 @@
 
 use super::{Batch, Destination, Sink};
 use std::io;
-use xmc_data::write_npz_to;
-use xmc_sparse::CsrBuilder;
+use std::path::Path;
+use xmc_data::NpzWriter;
 
-/// Collects the scores and writes them at the end: the form has its table last.
+/// Writes the matrix at the end; until then its rows wait in a file.
 pub(crate) struct Npz {
-    out: Destination,
-    scores: CsrBuilder,
-    n_labels: usize,
+    writer: NpzWriter<Destination>,
+    row: Vec<(u32, f32)>,
 }
 
 impl Npz {
-    pub(crate) fn new(out: Destination, n_labels: usize) -> Self {
-        Self { out, scores: CsrBuilder::new(), n_labels }
+    /// `beside` is the directory of the file.
+    pub(crate) fn new(out: Destination, n_labels: usize, beside: &Path) -> io::Result<Self> {
+        Ok(Self { writer: NpzWriter::new(out, n_labels, beside)?, row: Vec::new() })
     }
 }
 
 impl Sink for Npz {
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         for list in batch.lists.iter() {
-            self.scores.push_row(list.iter().map(|found| (found.id, found.score)));
+            self.row.clear();
+            self.row.extend(list.iter().map(|found| (found.id, found.score)));
+            self.row.sort_unstable_by_key(|&(label, _)| label);
+            self.writer.push_row(self.row.iter().copied())?;
         }
         Ok(())
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
-        let scores = self.scores.finish(self.n_labels).map_err(io::Error::other)?;
-        write_npz_to(self.out, &scores)?.finish()
+        self.writer.finish()?.finish()
     }
 }

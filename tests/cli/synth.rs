@@ -148,3 +148,48 @@ fn a_model_learns_the_labels_of_made_data() {
     assert!(scores["p@1"].as_f64().unwrap() > 48.0, "{scores}");
     assert_eq!(scores["n"], 500);
 }
+
+/// A shape small enough for a test.
+const SHAPED: [&str; 6] = ["synth", "amazon-670k", "--scale", "0.004", "--out", "data"];
+
+#[test]
+fn shaped_data_can_be_trained_on_in_either_form() {
+    let scene = Scene::new();
+    let told = scene.run(&SHAPED).ok();
+    assert!(told.contains("1,962 records to train on") && told.contains("2,680 labels"), "{told}");
+    scene.run(&[&SHAPED[..], &["--format", "xc"]].concat()).ok();
+    let names = std::fs::read_dir(scene.path("data")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: BTreeSet<String> = names.map(|name| name.into_string().unwrap()).collect();
+    let expected = ["X.trn.npz", "X.tst.npz", "Y.trn.npz", "Y.tst.npz", "test.txt", "train.txt"];
+    assert!(names.iter().eq(expected), "{names:?}");
+    let train = |model, data: &[&str]| {
+        scene.run(&[&["train", "--model", model, "--no-timestamps"], data].concat()).ok();
+    };
+    train("matrices", &["--train", "data/X.trn.npz", "--train-labels", "data/Y.trn.npz"]);
+    train("text", &["--train", "data/train.txt"]);
+    let scores =
+        |model: &str, data: &[&str]| scene.run(&[&["eval", "--json", "--model", model], data].concat()).ok();
+    let matrices = scores("matrices", &["--test", "data/X.tst.npz", "--test-labels", "data/Y.tst.npz"]);
+    assert_eq!(matrices, scores("text", &["--test", "data/test.txt"]));
+    let scores: serde_json::Value = serde_json::from_str(&matrices).unwrap();
+    // By chance it is well below 1.
+    assert!(scores["p@1"].as_f64() > Some(20.0), "{scores}");
+}
+
+#[test]
+fn shaped_data_are_the_same_for_the_same_seed_at_any_number_of_threads() {
+    let scene = Scene::new();
+    let made = |out: &str, more: &[&str]| {
+        let synth = ["synth", "eurlex-4k", "--scale", "0.02", "--out", out];
+        scene.run(&[&synth[..], more].concat()).ok();
+        scene.bytes_of(out)
+    };
+    let first = made("a", &[]);
+    assert!(first == made("b", &["--threads", "1", "--seed", "0"]));
+    assert!(first != made("c", &["--seed", "1"]));
+    let ran = scene.run(&["synth", "eurlex-4k", "--scale", "0", "--out", "d"]);
+    assert!(ran.message(2).contains("--scale"), "{}", ran.message(2));
+    let ran = scene.run(&["synth", "wiki10-31k", "--scale", "0.001", "--out", "d"]);
+    assert!(ran.message(2).contains("labels_per_record"), "{}", ran.message(2));
+    assert!(!scene.path("d").exists());
+}

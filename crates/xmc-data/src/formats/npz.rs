@@ -260,45 +260,97 @@ pub fn write_npz(path: impl AsRef<Path>, matrix: &Csr) -> Result<(), DataError> 
 /// # Errors
 /// What the writer meets.
 pub fn write_npz_to<W: Write + Seek>(out: W, matrix: &Csr) -> io::Result<W> {
-    let mut zip = ZipWriter::new(out);
-    let limit = i32::MAX as usize;
-    let narrow = matrix.nnz() <= limit && matrix.n_rows() <= limit && matrix.n_cols() <= limit;
-    let kind = if narrow { "<i4" } else { "<i8" };
-    let nnz = matrix.nnz() as u64;
-    start(&mut zip, "indices")?;
-    write_array(&mut zip, kind, &[nnz], integers(matrix.indices(), narrow, |&index| i64::from(index)))?;
-    start(&mut zip, "indptr")?;
-    let offsets = integers(matrix.indptr(), narrow, |&offset| offset as i64);
-    write_array(&mut zip, kind, &[matrix.n_rows() as u64 + 1], offsets)?;
-    start(&mut zip, "format")?;
-    write_array(&mut zip, "|S3", &[], [b"csr".to_vec()].into_iter())?;
-    start(&mut zip, "shape")?;
     let shape = [matrix.n_rows(), matrix.n_cols()];
-    write_array(&mut zip, "<i8", &[2], integers(&shape, false, |&size| size as i64))?;
-    start(&mut zip, "data")?;
+    let mut members = Members::new(out, shape, matrix.nnz() as u64, MemberForm::Deflated);
+    let indices = matrix.indices().chunks(BLOCK);
+    members.indices(indices.map(|block| block.iter().flat_map(|index| index.to_le_bytes()).collect()))?;
+    let indptr: Vec<u64> = matrix.indptr().iter().map(|&offset| offset as u64).collect();
+    members.indptr(&indptr)?;
     let values = matrix.values().chunks(BLOCK);
-    let values = values.map(|block| block.iter().flat_map(|value| value.to_le_bytes()).collect());
-    write_array(&mut zip, "<f4", &[nnz], values)?;
-    zip.finish().map_err(io::Error::from)
+    members.data(values.map(|block| block.iter().flat_map(|value| value.to_le_bytes()).collect()))?;
+    members.finish()
 }
 
-fn start<W: Write + Seek>(zip: &mut ZipWriter<W>, name: &str) -> io::Result<()> {
-    // `large_file`: a member may pass 4 GiB, which is not known before it is written. The fixed time makes
-    // equal matrices equal files.
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .last_modified_time(zip::DateTime::default())
-        .large_file(true);
-    zip.start_file(format!("{name}.npy"), options).map_err(io::Error::from)
+/// How the members of an archive are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MemberForm {
+    Deflated,
+    Stored,
 }
 
-fn integers<'a, T>(
-    values: &'a [T],
+/// The arrays of a matrix in the order in which they are written: `indices`, `indptr`, `data`.
+pub(super) struct Members<W: Write + Seek> {
+    zip: ZipWriter<W>,
+    shape: [usize; 2],
+    nnz: u64,
+    /// Whether 32 bits suffice for indices and offsets.
     narrow: bool,
-    map: impl Fn(&T) -> i64 + Copy + 'a,
-) -> impl Iterator<Item = Vec<u8>> + 'a {
-    values.chunks(BLOCK).map(move |block| match narrow {
-        true => block.iter().flat_map(|value| (map(value) as i32).to_le_bytes()).collect(),
-        false => block.iter().flat_map(|value| map(value).to_le_bytes()).collect(),
-    })
+    form: MemberForm,
+}
+
+impl<W: Write + Seek> Members<W> {
+    pub(super) fn new(out: W, shape: [usize; 2], nnz: u64, form: MemberForm) -> Self {
+        let limit = i32::MAX as u64;
+        let narrow = nnz <= limit && shape.iter().all(|&size| size as u64 <= limit);
+        Self { zip: ZipWriter::new(out), shape, nnz, narrow, form }
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.narrow { "<i4" } else { "<i8" }
+    }
+
+    /// Blocks of little-endian `u32` indices.
+    pub(super) fn indices(&mut self, blocks: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
+        self.start("indices")?;
+        let (kind, narrow) = (self.kind(), self.narrow);
+        let widened = |block: Vec<u8>| match narrow {
+            true => block,
+            false => block.chunks_exact(4).flat_map(|index| index.iter().copied().chain([0; 4])).collect(),
+        };
+        write_array(&mut self.zip, kind, &[self.nnz], blocks.map(widened))
+    }
+
+    pub(super) fn indptr(&mut self, indptr: &[u64]) -> io::Result<()> {
+        self.start("indptr")?;
+        let (kind, narrow) = (self.kind(), self.narrow);
+        let blocks =
+            indptr.chunks(BLOCK).map(|block| integers(block.iter().map(|&offset| offset as i64), narrow));
+        write_array(&mut self.zip, kind, &[indptr.len() as u64], blocks)
+    }
+
+    /// Blocks of little-endian `f32` values, and what says what the arrays are.
+    pub(super) fn data(&mut self, blocks: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
+        self.start("format")?;
+        write_array(&mut self.zip, "|S3", &[], [b"csr".to_vec()].into_iter())?;
+        self.start("shape")?;
+        let shape = integers(self.shape.iter().map(|&size| size as i64), false);
+        write_array(&mut self.zip, "<i8", &[2], [shape].into_iter())?;
+        self.start("data")?;
+        write_array(&mut self.zip, "<f4", &[self.nnz], blocks)
+    }
+
+    pub(super) fn finish(self) -> io::Result<W> {
+        self.zip.finish().map_err(io::Error::from)
+    }
+
+    fn start(&mut self, name: &str) -> io::Result<()> {
+        let method = match self.form {
+            MemberForm::Deflated => CompressionMethod::Deflated,
+            MemberForm::Stored => CompressionMethod::Stored,
+        };
+        // `large_file`: a member may pass 4 GiB, which is not known before it is written. The fixed time makes
+        // equal matrices equal files.
+        let options = SimpleFileOptions::default()
+            .compression_method(method)
+            .last_modified_time(zip::DateTime::default())
+            .large_file(true);
+        self.zip.start_file(format!("{name}.npy"), options).map_err(io::Error::from)
+    }
+}
+
+fn integers(values: impl Iterator<Item = i64>, narrow: bool) -> Vec<u8> {
+    match narrow {
+        true => values.flat_map(|value| (value as i32).to_le_bytes()).collect(),
+        false => values.flat_map(i64::to_le_bytes).collect(),
+    }
 }
