@@ -13,7 +13,7 @@ use xmc::{EncodingParams, Pooling};
 #[command(next_help_heading = EncodingArgs::HEADING)]
 pub(crate) struct EncoderArgs {
     /// Embed the texts beside --vectorizer, or alone with --vectorizer none. A directory: a transformer as Hugging Face keeps
-    /// them (config.json, model.safetensors, vocabulary), or a table of `xmc distill`. It becomes part of the model
+    /// them (config.json, model.safetensors, vocabulary), a table of `xmc distill`, or a model that has an encoder. It becomes part of the model
     #[arg(long, value_name = "DIR")]
     pub(crate) encoder: Option<PathBuf>,
     /// Keep a transformer's embeddings of the training texts below this directory, for the next training

@@ -131,6 +131,10 @@ struct TreeArgs {
     #[arg(long, value_name = "SHARE",
         help = help("Share of the texts in pifa-lf-convex", TrainParams::default().label_features_alpha))]
     label_features_alpha: Option<f32>,
+    /// Cluster labels by this many random projections of their features, for label features that would not fit into memory: 128
+    /// lose little [default: the features themselves]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    label_sketch: Option<usize>,
     #[arg(long, value_name = "NAME", value_parser = named::<Clustering>,
         help = help("How labels are clustered: balanced, kmeans (clusters of any size, as Bonsai; with --branching 100 --max-depth 2), none (one-vs-rest)", name(&Clustering::default())))]
     clustering: Option<Clustering>,
@@ -170,6 +174,7 @@ impl TreeArgs {
     fn apply(&self, params: &mut TrainParams) {
         set(&self.label_features, &mut params.label_features);
         set(&self.label_features_alpha, &mut params.label_features_alpha);
+        params.label_sketch = self.label_sketch.or(params.label_sketch);
         set(&self.trees, &mut params.n_trees);
         set(&self.combine, &mut params.combine);
         let tree = &mut params.tree;

@@ -77,6 +77,19 @@ mod transformer {
     }
 
     #[test]
+    fn the_encoder_of_a_model_serves_another_one() {
+        let scene = scene();
+        train(&scene, "m", &[]);
+        let again = ["train", "--train", "train.tsv", "--model", "n", "--encoder", "m", "--no-timestamps"];
+        scene.run(&[&again[..], &SMALL_TREE].concat()).ok();
+        let ranked = |model| scene.run(&["predict", "--model", model, "test.tsv"]).ok();
+        assert_eq!(ranked("m"), ranked("n"));
+        scene.run(&["train", "--train", "train.tsv", "--model", "plain"]).ok();
+        let ran = scene.run(&["encode", "--encoder", "plain", "train.tsv", "--output", "x.npy"]);
+        assert!(ran.message(1).contains("a model with an encoder"), "{}", ran.message(1));
+    }
+
+    #[test]
     fn embeddings_can_be_written_and_trained_on() {
         let scene = scene();
         scene.run(&["encode", "--encoder", "bert", "train.tsv", "--output", "x.npy"]).ok();

@@ -119,6 +119,8 @@ fn every_hyper_parameter_can_be_typed() {
         "0.5",
         "--label-features",
         "pii",
+        "--label-sketch",
+        "64",
         "--label-features-alpha",
         "0.25",
         "--clustering",

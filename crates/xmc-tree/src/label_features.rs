@@ -6,6 +6,7 @@
 
 use crate::TreeError;
 use crate::aggregate::{Aggregate, Blend, fits};
+use crate::sketch::sketch;
 use serde::{Deserialize, Serialize};
 use xmc_sparse::{Csr, Features, SparseError};
 
@@ -52,11 +53,13 @@ pub struct LabelFeatureInputs<'a> {
     pub own: Option<&'a Features>,
     /// α, the weight of PIFA in `pifa-lf-convex`. In 0..=1, default [`Self::ALPHA`].
     pub alpha: f32,
+    /// Numbers that stand for the sparse features, and the seed of their signs: see [`LabelFeatureInputs::sketch`]. Default none.
+    pub sketch: Option<(usize, u64)>,
 }
 
 impl Default for LabelFeatureInputs<'_> {
     fn default() -> Self {
-        Self { weights: None, own: None, alpha: Self::ALPHA }
+        Self { weights: None, own: None, alpha: Self::ALPHA, sketch: None }
     }
 }
 
@@ -82,6 +85,15 @@ impl<'a> LabelFeatureInputs<'a> {
     #[must_use]
     pub fn alpha(mut self, alpha: f32) -> Self {
         self.alpha = alpha;
+        self
+    }
+
+    /// Puts `n_dims` numbers, random projections, in the place of the sparse features: of instances, and of the labels' own. Sums of many
+    /// long instances have tens of thousands of entries each, more than fit into memory where there are millions of labels; projections have
+    /// 4 bytes × `n_dims`, and are faster to cluster. Inner products are kept but for `1 / √n_dims`. With `pii` there is nothing to project.
+    #[must_use]
+    pub fn sketch(mut self, n_dims: Option<usize>, seed: u64) -> Self {
+        self.sketch = n_dims.map(|n_dims| (n_dims, seed));
         self
     }
 
@@ -162,6 +174,12 @@ impl LabelFeatures {
             Self::PifaLfConvex => Blend::Convex { alpha: inputs.alpha },
         };
         self.check_own(inputs.own, x)?;
+        if let Some((n_dims, seed)) = inputs.sketch {
+            let x = sketch(x, n_dims, seed)?;
+            let own = inputs.own.map(|own| sketch(own, n_dims, seed)).transpose()?;
+            let inputs = LabelFeatureInputs { own: own.as_ref(), sketch: None, ..*inputs };
+            return self.compute_with(&x, y, &inputs);
+        }
         let shares = weighted_transpose(&y.l2_normalized_rows(), inputs.weights);
         Ok(Aggregate { shares: &shares, x, own: inputs.own, blend }.compute()?)
     }

@@ -19,6 +19,7 @@ mod parents;
 mod per_layer;
 mod post_processor;
 mod search;
+mod sketch;
 mod taxonomy;
 mod top_k;
 mod tree;

@@ -1,7 +1,7 @@
 //! The encoder of a model: texts to dense features, beside those of TF-IDF.
 
 use crate::stages::Stages;
-use crate::{TrainParams, XmcError};
+use crate::{Meta, TrainParams, XmcError};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -109,8 +109,8 @@ impl From<transformer::Encoder> for Encoder {
 }
 
 impl Encoder {
-    /// Opens the encoder in `dir`: a table that `xmc distill` made, or a transformer as Hugging Face keeps them (`config.json`,
-    /// `model.safetensors`, a vocabulary).
+    /// Opens the encoder in `dir`: a table that `xmc distill` made, a transformer as Hugging Face keeps them (`config.json`,
+    /// `model.safetensors`, a vocabulary), or a model that has an encoder.
     ///
     /// # Errors
     /// [`XmcError::NoEncoder`] when there is neither, [`XmcError::NoTransformer`] in a build without transformers, and what
@@ -132,7 +132,7 @@ impl Encoder {
         params.check()?;
         let dir = dir.as_ref();
         if dir.join("manifest.json").is_file() {
-            return Ok(StaticTable::open_dir(dir)?.into());
+            return Self::open_container(dir, params, device);
         }
         if !dir.join("config.json").is_file() {
             return Err(XmcError::NoEncoder { path: dir.to_path_buf() });
@@ -141,6 +141,16 @@ impl Encoder {
         return Ok(transformer::Encoder::open(dir, &transformer_params(params, device))?.into());
         #[cfg(not(feature = "transformer"))]
         Err(XmcError::NoTransformer)
+    }
+
+    /// The encoder of a model, or a table.
+    fn open_container(dir: &Path, params: &EncodingParams, device: DeviceChoice) -> Result<Self, XmcError> {
+        let container = Container::open(dir)?;
+        match container.meta::<Meta>() {
+            Ok(Meta { encoder: Some(kind), .. }) => Self::load(&container, kind, params, device),
+            Ok(_) => Err(XmcError::NoEncoder { path: dir.to_path_buf() }),
+            Err(_) => Ok(StaticTable::open_dir(dir)?.into()),
+        }
     }
 
     /// Keeps embeddings below the directory `dir`, and takes from it those that are there. For many texts at a time: a

@@ -31,7 +31,7 @@ pub enum XmcError {
     },
     /// A directory without an encoder.
     #[error(
-        "{}: expected a table that `xmc distill` made (manifest.json) or a transformer (config.json), found neither",
+        "{}: expected a table that `xmc distill` made, a model with an encoder or a transformer (config.json), found none of them",
         path.display()
     )]
     NoEncoder {

@@ -30,6 +30,10 @@ pub struct TrainParams {
     pub label_features: LabelFeatures,
     /// Weight of instances in label features `pifa-lf-convex`, 0 to 1. Default 0.5.
     pub label_features_alpha: f32,
+    /// Numbers that stand for the sparse features of a label while labels are clustered, at least 1: for label features that would not fit
+    /// into memory (`LabelFeatureInputs::sketch`). Default none: the features themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_sketch: Option<usize>,
     /// The label tree.
     pub tree: TreeParams,
     /// The linear models.
@@ -54,6 +58,7 @@ impl Default for TrainParams {
             combine: Combine::default(),
             label_features: LabelFeatures::default(),
             label_features_alpha: LabelFeatureInputs::ALPHA,
+            label_sketch: None,
             tree: TreeParams::default(),
             linear: XrLinearParams::default(),
             tail_weights: false,
@@ -84,6 +89,7 @@ impl TrainParams {
         };
         let weight = self.label_rows;
         rule(weight.is_finite() && weight >= 0.0, "label_rows", "a weight of at least 0", weight)?;
+        rule(self.label_sketch != Some(0), "label_sketch", "at least 1", 0.0)?;
         rule(self.n_trees >= 1, "n_trees", "at least 1", self.n_trees as f32)?;
         self.check_combination(&self.search)
     }

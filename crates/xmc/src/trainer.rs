@@ -246,7 +246,8 @@ fn grow_tree(
         let inputs = LabelFeatureInputs::default()
             .weights(set.weights.as_deref())
             .own(set.own.as_deref())
-            .alpha(params.label_features_alpha);
+            .alpha(params.label_features_alpha)
+            .sketch(params.label_sketch, params.tree.seed);
         let z = params.label_features.compute_with(&set.x, &set.y, &inputs);
         progress.end();
         z

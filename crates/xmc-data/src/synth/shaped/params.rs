@@ -71,7 +71,7 @@ pub struct ShapedParams {
     pub label_exponent: f64,
     /// Share of a record's labels that have nothing to do with it. Default 0.1.
     pub label_noise: f64,
-    /// Share of a record's features that have nothing to do with its labels. Default 0.25.
+    /// Share of a record's features that have nothing to do with its labels. Default 0.4.
     pub feature_noise: f64,
     /// Seed of every draw. Default 0.
     pub seed: u64,
@@ -91,7 +91,7 @@ impl ShapedParams {
             feature_exponent: 0.9,
             label_exponent: 0.8,
             label_noise: 0.1,
-            feature_noise: 0.25,
+            feature_noise: 0.4,
             seed: 0,
         }
     }

@@ -13,8 +13,10 @@ const LABEL_FEATURES: u64 = 8;
 const TOPIC_FEATURES: u64 = 40;
 /// Share of a record's meaningful features that are of labels; the others are of topics.
 const OF_LABELS: f64 = 0.6;
+/// Share of a record's meaningful features that are of the label that it is about, beside what it has as one of the labels.
+const OF_CENTER: f64 = 0.1;
 /// How likely it is that a stretch is left for the next larger one.
-const WIDER: f64 = 0.5;
+const WIDER: f64 = 0.35;
 /// How much the features of a record stray from the mean: the standard deviation of their logarithm.
 const SPREAD_OF_FEATURES: f64 = 0.5;
 /// The same for labels.
@@ -107,9 +109,9 @@ impl Shaped {
         }
     }
 
-    /// A feature of one of the labels, or of a topic around it: half of them of the label that the record is about.
+    /// A feature of one of the labels, or of a topic around it.
     fn meaningful(&self, places: &[u32], rng: &mut Xoshiro256PlusPlus) -> u32 {
-        let at = if rng.gen_bool(0.5) { 0 } else { rng.gen_range(0..places.len() as u32) as usize };
+        let at = if rng.gen_bool(OF_CENTER) { 0 } else { rng.gen_range(0..places.len() as u32) as usize };
         let place = u64::from(places[at]);
         if rng.gen_bool(OF_LABELS) {
             return self.feature_of(0, place, rng.gen_range(0..LABEL_FEATURES));
