@@ -165,6 +165,12 @@ pub enum TransformerError {
         /// Tokens of the text.
         n_tokens: usize,
     },
+    /// Another process is at the run.
+    #[error("{}: another process is at the run in this directory", path.display())]
+    RunInUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory of a run of other data or with other parameters.
     #[error(
         "{}: this is the directory of a run with other data, parameters or another encoder; it cannot be gone on with: \

@@ -3,6 +3,7 @@
 //! ```text
 //! run/
 //! ├── run.json        what the run's result depends on
+//! ├── lock            locked by the process that is at it
 //! ├── curve.jsonl     the learning curve, a point a line
 //! ├── level0/         a finished level: encoder, head, where it leads the instances
 //! ├── level1.step/    the last checkpoint of the level that is being trained
@@ -16,7 +17,7 @@ use super::{Corpus, CurvePoint, FineTuneParams, LevelReport, Matched, Result, St
 use crate::level::{LevelHead, LevelTrainer};
 use crate::{Encoder, TransformerError};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use xmc_sparse::Csr;
@@ -69,13 +70,16 @@ impl Identity {
 
 pub(super) struct RunDir {
     dir: PathBuf,
+    /// Held as long as the run is.
+    _lock: File,
 }
 
 impl RunDir {
     /// The directory of a run, made if it is not there.
     pub(super) fn open(dir: &Path, identity: &Identity) -> Result<Self> {
         fs::create_dir_all(dir).map_err(io(dir))?;
-        let (path, this) = (dir.join("run.json"), Self { dir: dir.to_path_buf() });
+        let (path, this) = (dir.join("run.json"), Self { dir: dir.to_path_buf(), _lock: lock(dir)? });
+        this.remove_unfinished()?;
         match read_json::<Identity>(&path)? {
             Some(found) if found == *identity => Ok(this),
             Some(_) => Err(TransformerError::OtherRun { path: dir.to_path_buf() }),
@@ -84,6 +88,18 @@ impl RunDir {
                 Ok(this)
             }
         }
+    }
+
+    /// Removes what a process that was killed has left: hidden directories that never got their names.
+    fn remove_unfinished(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.dir).map_err(io(&self.dir))? {
+            let path = entry.map_err(io(&self.dir))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(".level") && path.is_dir() {
+                remove(&path, |path| fs::remove_dir_all(path))?;
+            }
+        }
+        Ok(())
     }
 
     fn of_level(&self, layer: usize, ending: &str) -> PathBuf {
@@ -178,6 +194,17 @@ impl RunDir {
             }
         }
         write(&path, &text)
+    }
+}
+
+/// Two processes in one directory would take each other's checkpoints away.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(TransformerError::RunInUse { path: dir.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(io(&path)(error)),
     }
 }
 

@@ -129,6 +129,23 @@ fn the_directory_of_another_run_is_refused() {
 }
 
 #[test]
+fn what_a_killed_process_left_is_removed_and_a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join(".level0.step.77-0.tmp");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("state.bin"), "half").unwrap();
+    let lock = std::fs::File::create(dir.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let short = || params(|params| params.steps = vec![2]);
+    let refused = run(short(), Some(dir.path()), &NoProgress);
+    assert!(matches!(*refused.err().unwrap(), TransformerError::RunInUse { .. }));
+    assert!(left.exists());
+    drop(lock);
+    run(short(), Some(dir.path()), &NoProgress).unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
 fn heads_start_from_what_is_asked_for() {
     let first_loss = |bootstrap| {
         let short = params(|params| {
