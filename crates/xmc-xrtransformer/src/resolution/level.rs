@@ -144,7 +144,8 @@ impl<'a> Level<'a> {
         }
         let n_samples = self.corpus.tokens.n_rows();
         let vectors = vectors.map_or_else(|| self.embed(encoder, self.corpus), Ok)?;
-        let x = Features::new(Csr::empty(n_samples, 0), Some(vectors.into_pooled()))?;
+        let (unit, mean_norm) = vectors.into_parts();
+        let x = Features::new(Csr::empty(n_samples, 0), Some(unit))?;
         let labels = self.positives.binarized();
         let mut instances = Instances::new(&x, &labels);
         let led = matched.map(|matched| self.one_below_each(&matched.corpus)).transpose()?;
@@ -155,7 +156,10 @@ impl<'a> Level<'a> {
         if weighted {
             instances = instances.relevance(&self.positives);
         }
-        let heads = linear.check()?.fit_heads(instances, &self.down_to(self.layer)?, self.tuner.progress)?;
+        let mut heads =
+            linear.check()?.fit_heads(instances, &self.down_to(self.layer)?, self.tuner.progress)?;
+        // A head sees vectors as long as they are.
+        heads.weights.iter_mut().for_each(|weight| *weight /= mean_norm);
         Ok(LevelHead { n_dims: heads.n_dims, weights: heads.weights, biases: heads.intercepts })
     }
 

@@ -34,7 +34,9 @@ pub struct FineTuneParams {
     pub last_level_only: bool,
     /// What heads start from. Default `linear`.
     pub bootstrap: Bootstrap,
-    /// Cost of an instance in the linear models that heads start from. Above 0, default 100.
+    /// Cost of an instance in the linear models that heads start from, on vectors of length 1. Above 0, default 1. PECOS has 100, on
+    /// vectors as long as they are, which are then fitted too closely to find a new text's clusters: on 100,000 titles 32 % of the
+    /// best ones of 128, where 1 finds 49 %.
     pub bootstrap_cost: f32,
     /// Clusters to which a linear model on text features and embeddings leads an instance; what is below them is what the
     /// next level tells its positives from, beside what is below the true clusters. 0 for the latter alone; default 20.
@@ -51,7 +53,7 @@ impl Default for FineTuneParams {
             max_clusters: 32_768,
             last_level_only: false,
             bootstrap: Bootstrap::default(),
-            bootstrap_cost: 100.0,
+            bootstrap_cost: 1.0,
             matched: 20,
             patience: None,
         }

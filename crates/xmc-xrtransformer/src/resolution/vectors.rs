@@ -1,15 +1,15 @@
-//! The vectors of many texts, for a head (as long as they are) and for linear models beside text features (of length 1), in one
-//! matrix that is never there twice.
+//! The vectors of many texts, brought to length 1, for linear models on them alone and beside text features, in one matrix that is
+//! never there twice.
 
 use super::Result;
 use crate::{Encoder, TokenRows};
-use ndarray::{Array2, Zip};
+use ndarray::Array2;
 use xmc_sparse::{Csr, Features, Progress};
 
 /// Vectors of length 1, and how long they were.
 pub(super) struct Vectors {
     unit: Array2<f32>,
-    norms: Vec<f32>,
+    mean_norm: f32,
 }
 
 impl Vectors {
@@ -20,16 +20,22 @@ impl Vectors {
         let out = values.as_slice_mut().expect("invariant: a new matrix is in row order");
         encoder.pool_tokens(tokens, progress, out)?;
         progress.end();
-        let norms = values.rows().into_iter().map(|row| row.dot(&row).sqrt().max(1e-12)).collect();
-        let mut this = Self { unit: values, norms };
-        this.scale(|norm| 1.0 / norm);
-        Ok(this)
+        Ok(Self::new(values))
     }
 
-    /// What heads see.
-    pub(super) fn into_pooled(mut self) -> Array2<f32> {
-        self.scale(|norm| norm);
-        self.unit
+    fn new(mut values: Array2<f32>) -> Self {
+        let (mut sum, n_rows) = (0.0, values.nrows().max(1));
+        for mut row in values.rows_mut() {
+            let norm = row.dot(&row).sqrt().max(1e-12);
+            sum += f64::from(norm);
+            row /= norm;
+        }
+        Self { unit: values, mean_norm: (sum / n_rows as f64) as f32 }
+    }
+
+    /// The vectors, and their mean length before.
+    pub(super) fn into_parts(self) -> (Array2<f32>, f32) {
+        (self.unit, self.mean_norm)
     }
 
     /// What `run` makes of them beside the text features `x`.
@@ -40,11 +46,6 @@ impl Vectors {
         self.unit = features.into_parts().1.expect("invariant: the vectors are the dense part");
         result
     }
-
-    fn scale(&mut self, factor: impl Fn(f32) -> f32) {
-        let rows = self.unit.rows_mut();
-        Zip::from(rows).and(&self.norms[..]).for_each(|mut row, &norm| row *= factor(norm));
-    }
 }
 
 #[cfg(test)]
@@ -53,13 +54,12 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn vectors_have_length_one_beside_text_features_and_their_own_before_a_head() {
+    fn vectors_have_length_one_alone_and_beside_text_features() {
         let x = Csr::from_rows(1, [vec![(0, 1.0)], vec![]]).unwrap();
-        let mut vectors = Vectors { unit: array![[0.6, 0.8], [0.0, 1.0]], norms: vec![5.0, 2.0] };
+        let mut vectors = Vectors::new(array![[3.0, 4.0], [0.0, 2.0]]);
         let seen = vectors.beside(&x, |features| Ok((features.n_sparse(), features.row(0).dense.to_vec())));
         assert_eq!(seen.unwrap(), (1, vec![0.6, 0.8]));
         assert!(vectors.beside(&Csr::empty(3, 1), |_| Ok(())).is_err());
-        let vectors = Vectors { unit: array![[0.6, 0.8], [0.0, 1.0]], norms: vec![5.0, 2.0] };
-        assert_eq!(vectors.into_pooled(), array![[3.0, 4.0], [0.0, 2.0]]);
+        assert_eq!(vectors.into_parts(), (array![[0.6, 0.8], [0.0, 1.0]], 3.5));
     }
 }
