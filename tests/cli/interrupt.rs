@@ -47,10 +47,13 @@ fn an_interrupted_prediction_leaves_the_old_output_and_nothing_else() {
     scene.write("out.jsonl", "old");
     let names = scene.names();
     let mut child = scene.spawn(&["predict", "--model", "model", "-", "--output", "out.jsonl"]);
-    child.stdin.as_mut().unwrap().write_all(b"a rose\n").unwrap();
+    // Kept open: waiting for a child closes its input, and at the end of its input it would be done.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"a rose\n").unwrap();
     wait_for_temporary(&scene, &mut child);
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(input);
     assert_eq!(scene.names(), names);
     assert_eq!(scene.read("out.jsonl"), "old");
 }
