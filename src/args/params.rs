@@ -131,8 +131,8 @@ struct TreeArgs {
     #[arg(long, value_name = "SHARE",
         help = help("Share of the texts in pifa-lf-convex", TrainParams::default().label_features_alpha))]
     label_features_alpha: Option<f32>,
-    /// Cluster labels by this many random projections of their features, for label features that would not fit into memory: 128
-    /// lose little [default: the features themselves]
+    /// Cluster labels by this many random projections of their features, for label features that would not fit into memory; it is
+    /// faster, and the clusters are worse, the more so the fewer [default: the features themselves]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     label_sketch: Option<usize>,
     #[arg(long, value_name = "NAME", value_parser = named::<Clustering>,
