@@ -1,7 +1,7 @@
 //! `xmc distill`.
 
 use super::vectorizer::{name, named};
-use super::{DeviceArgs, EncodingArgs, LabelArgs, ReadArgs, at_least_one, help};
+use super::{GivenEncoderArgs, LabelArgs, ReadArgs, at_least_one, help};
 use clap::Args;
 use std::path::PathBuf;
 use xmc::{Precision, StaticParams};
@@ -19,9 +19,8 @@ needs neither the encoder nor libtorch.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DistillArgs {
-    /// The encoder to imitate: a transformer as Hugging Face keeps them
-    #[arg(long, value_name = "DIR")]
-    pub(crate) encoder: PathBuf,
+    #[command(flatten)]
+    pub(crate) encoder: GivenEncoderArgs,
     /// Texts of the kind that the table is for, with or without labels, '-' for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) train: PathBuf,
@@ -37,16 +36,9 @@ pub(crate) struct DistillArgs {
     /// What it costs a token to leave where it started [default: what agrees best with the encoder on held-out texts]
     #[arg(long, value_name = "COST")]
     pub(crate) penalty: Option<f32>,
-    /// Keep the encoder's embeddings below this directory, and take from it those that are there
-    #[arg(long, value_name = "DIR")]
-    pub(crate) embedding_cache: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
     /// At the end, print sizes and times as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) encoding: EncodingArgs,
     #[command(flatten)]
     pub(crate) labels: LabelArgs,
     #[command(flatten)]

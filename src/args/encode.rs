@@ -1,6 +1,6 @@
 //! `xmc encode`.
 
-use super::{DeviceArgs, EncodingArgs, ReadArgs};
+use super::{GivenEncoderArgs, ReadArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -17,25 +17,17 @@ zeros for a text of which the encoder knows nothing.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct EncodeArgs {
-    /// The encoder: a transformer as Hugging Face keeps them, or a table of `xmc distill`
-    #[arg(long, value_name = "DIR")]
-    pub(crate) encoder: PathBuf,
+    #[command(flatten)]
+    pub(crate) encoder: GivenEncoderArgs,
     /// The texts, a line each, or with labels as for training; '-' for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The matrix to write (.npy)
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Keep a transformer's embeddings below this directory, and take from it those that are there
-    #[arg(long, value_name = "DIR")]
-    pub(crate) embedding_cache: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) device: DeviceArgs,
     /// At the end, print counts and times as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) encoding: EncodingArgs,
     #[command(flatten)]
     pub(crate) reading: ReadArgs,
 }

@@ -23,6 +23,21 @@ pub(crate) struct EncoderArgs {
     pub(crate) device: DeviceArgs,
 }
 
+/// The encoder of a command that is about nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct GivenEncoderArgs {
+    /// The encoder: a transformer as Hugging Face keeps them, a table of `xmc distill`, or a model that has one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) encoder: PathBuf,
+    /// Keep a transformer's embeddings below this directory, and take from it those that are there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) embedding_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) encoding: EncodingArgs,
+}
+
 /// How an encoder is used in a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum EncoderMode {

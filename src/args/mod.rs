@@ -22,7 +22,7 @@ pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
 pub(crate) use distill::DistillArgs;
 pub(crate) use encode::EncodeArgs;
-pub(crate) use encoder::{EncoderArgs, EncoderMode, EncodingArgs, FineTuneArgs};
+pub(crate) use encoder::{EncoderArgs, EncoderMode, EncodingArgs, FineTuneArgs, GivenEncoderArgs};
 pub(crate) use eval::EvalArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use inspect::InspectArgs;
@@ -31,7 +31,7 @@ pub(crate) use params::ParamArgs;
 pub(crate) use predict::{OutputFormat, PredictArgs};
 pub(crate) use reading::{LabelArgs, ReadArgs};
 pub(crate) use search::SearchArgs;
-pub(crate) use synth::{MultiSenseArgs, ShapedArgs, ShapedFormat, SynthArgs, SynthKind, SynthOutput};
+pub(crate) use synth::{MultiSenseArgs, ShapedArgs, ShapedFormat, Synth, SynthArgs, SynthOutput};
 pub(crate) use train::TrainArgs;
 pub(crate) use tune::TuneArgs;
 #[cfg(feature = "transformer")]

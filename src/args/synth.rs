@@ -26,9 +26,9 @@ pub(crate) struct SynthArgs {
 impl SynthArgs {
     /// Whether a program reads the output.
     pub(crate) fn json(&self) -> bool {
-        match &self.kind {
-            SynthKind::MultiSense(args) => args.output.json,
-            other => other.shaped().is_some_and(|(_, args)| args.output.json),
+        match self.kind.resolve() {
+            Synth::MultiSense(args) => args.output.json,
+            Synth::Shaped(_, args) => args.output.json,
         }
     }
 }
@@ -59,18 +59,24 @@ pub(crate) enum SynthKind {
 }
 
 impl SynthKind {
-    /// The shape that is to be made, if it is one.
-    pub(crate) fn shaped(&self) -> Option<(Shape, &ShapedArgs)> {
+    /// The kind of data: all shapes are one.
+    pub(crate) fn resolve(&self) -> Synth<'_> {
         match self {
-            Self::MultiSense(_) => None,
-            Self::Eurlex4k(args) => Some((Shape::Eurlex4k, args)),
-            Self::Wiki10(args) => Some((Shape::Wiki10, args)),
-            Self::AmazonCat(args) => Some((Shape::AmazonCat, args)),
-            Self::Amazon670k(args) => Some((Shape::Amazon670k, args)),
-            Self::Wiki500k(args) => Some((Shape::Wiki500k, args)),
-            Self::Amazon3m(args) => Some((Shape::Amazon3m, args)),
+            Self::MultiSense(args) => Synth::MultiSense(args),
+            Self::Eurlex4k(args) => Synth::Shaped(Shape::Eurlex4k, args),
+            Self::Wiki10(args) => Synth::Shaped(Shape::Wiki10, args),
+            Self::AmazonCat(args) => Synth::Shaped(Shape::AmazonCat, args),
+            Self::Amazon670k(args) => Synth::Shaped(Shape::Amazon670k, args),
+            Self::Wiki500k(args) => Synth::Shaped(Shape::Wiki500k, args),
+            Self::Amazon3m(args) => Synth::Shaped(Shape::Amazon3m, args),
         }
     }
+}
+
+/// A kind of data with its options.
+pub(crate) enum Synth<'a> {
+    MultiSense(&'a MultiSenseArgs),
+    Shaped(Shape, &'a ShapedArgs),
 }
 
 const SHAPED: &str = "\

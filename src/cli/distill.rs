@@ -1,6 +1,6 @@
 //! `xmc distill`: an encoder and texts to a table of token vectors.
 
-use super::encoder::open_with_cache;
+use super::encoder::open_given;
 use super::input::read_records;
 use crate::args::DistillArgs;
 use crate::console::{Console, count, print, seconds};
@@ -19,12 +19,7 @@ pub(crate) fn run(args: &DistillArgs, console: &Console) -> Result<()> {
     params.precision = args.precision.unwrap_or(params.precision);
     params.penalty = args.penalty.or(params.penalty);
     let params = params.check().map_err(usage)?;
-    let encoder = open_with_cache(
-        &args.encoder,
-        &args.encoding.params()?,
-        args.embedding_cache.as_deref(),
-        &args.device,
-    )?;
+    let encoder = open_given(&args.encoder)?;
     let mut options = args.reading.options();
     args.labels.apply(&mut options);
     let has_names = matches!(options.labels, LabelSource::File(_));

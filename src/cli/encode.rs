@@ -1,6 +1,6 @@
 //! `xmc encode`: texts to a matrix of embeddings.
 
-use super::encoder::open_with_cache;
+use super::encoder::open_given;
 use super::input::read_records;
 use crate::args::EncodeArgs;
 use crate::console::{Console, count, print, seconds};
@@ -14,12 +14,7 @@ use xmc_data::write_npy_to;
 
 /// Runs the command.
 pub(crate) fn run(args: &EncodeArgs, console: &Console) -> Result<()> {
-    let encoder = open_with_cache(
-        &args.encoder,
-        &args.encoding.params()?,
-        args.embedding_cache.as_deref(),
-        &args.device,
-    )?;
+    let encoder = open_given(&args.encoder)?;
     let options = ReadOptions { purpose: Purpose::Unlabelled, ..args.reading.options() };
     let dataset = read_records("texts", &args.file, &options, console)?;
     let Input::Text(texts) = &dataset.input else {

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "transformer")]
 use crate::args::named;
-use crate::args::{DeviceArgs, EncoderArgs, EncoderMode, TrainArgs};
+use crate::args::{DeviceArgs, EncoderArgs, EncoderMode, GivenEncoderArgs, TrainArgs};
 use crate::failure::usage;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,13 @@ pub(super) fn open_encoder(args: &EncoderArgs, params: &EncodingParams) -> Resul
     args.encoder.as_ref().map(open).transpose()
 }
 
+/// Opens the encoder of a command that is about nothing else.
+pub(super) fn open_given(args: &GivenEncoderArgs) -> Result<Encoder> {
+    open_with_cache(&args.encoder, &args.encoding.params()?, args.embedding_cache.as_deref(), &args.device)
+}
+
 /// The encoder in `dir`, which keeps embeddings below `cache`.
-pub(super) fn open_with_cache(
+fn open_with_cache(
     dir: &Path,
     params: &EncodingParams,
     cache: Option<&Path>,

@@ -5,7 +5,7 @@
 mod multi_sense;
 mod shaped;
 
-use crate::args::{SynthArgs, SynthKind};
+use crate::args::{Synth, SynthArgs};
 use crate::console::Console;
 use crate::output::Destination;
 use anyhow::{Context, Result};
@@ -17,11 +17,9 @@ const STEP: u64 = 1024;
 
 /// Runs the command.
 pub(crate) fn run(args: &SynthArgs, console: &Console) -> Result<()> {
-    match (&args.kind, args.kind.shaped()) {
-        (_, Some((shape, args))) => shaped::run(shape, args, console),
-        (SynthKind::MultiSense(args), _) => multi_sense::run(args, console),
-        // Whatever is not a shape is named above.
-        (_, None) => Ok(()),
+    match args.kind.resolve() {
+        Synth::MultiSense(args) => multi_sense::run(args, console),
+        Synth::Shaped(shape, args) => shaped::run(shape, args, console),
     }
 }
 

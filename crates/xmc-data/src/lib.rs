@@ -28,7 +28,7 @@ pub use error::{DataError, Excerpt};
 pub use formats::npy::{read_npy, write_npy, write_npy_to};
 pub use formats::npz::{Columns, read_npz, write_npz, write_npz_to};
 pub use formats::npz_writer::NpzWriter;
-pub use formats::xc::write_xc;
+pub use formats::xc::{write_xc, write_xc_row};
 pub use labels::{LabelBy, LabelMap, UnknownLabels};
 pub use options::{CsvColumns, Format, LabelSource, OnError, Purpose, ReadOptions};
 pub use read::read_dataset;

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xmc_data::Dataset;
 use xmc_embed::{
-    DeviceChoice, Distilled, EncodingError, Pooling, StaticParams, StaticTable, StaticValidParams,
-    TableScratch, TextEncoder, embed,
+    DeviceChoice, Distilled, Pooling, StaticParams, StaticTable, StaticValidParams, TableScratch,
+    TextEncoder, embed,
 };
 use xmc_sparse::{Csr, Progress};
 use xmc_store::{Container, ModelWriter};
@@ -189,18 +189,10 @@ impl Encoder {
         progress: &dyn Progress,
     ) -> Result<Array2<f32>, XmcError> {
         match &self.engine {
-            Engine::Static(table) => match embed(table, texts, None, progress) {
-                Ok(rows) => Ok(rows),
-                Err(EncodingError::Cache(error)) => Err(error.into()),
-                Err(EncodingError::Encoder(never)) => match never {},
-            },
+            Engine::Static(table) => Ok(embed(table, texts, None, progress)?),
             #[cfg(feature = "transformer")]
             Engine::Transformer(encoder) => {
-                let rows = embed(encoder.as_ref(), texts, self.cache.as_deref(), progress);
-                rows.map_err(|error| match error {
-                    EncodingError::Cache(error) => error.into(),
-                    EncodingError::Encoder(error) => error.into(),
-                })
+                Ok(embed(encoder.as_ref(), texts, self.cache.as_deref(), progress)?)
             }
         }
     }
@@ -216,17 +208,10 @@ impl Encoder {
         progress: &dyn Progress,
     ) -> Result<Distilled, XmcError> {
         match &self.engine {
-            Engine::Static(table) => params.fit(texts, table, None, progress).map_err(|error| match error {
-                EncodingError::Cache(error) => error.into(),
-                EncodingError::Encoder(never) => match never {},
-            }),
+            Engine::Static(table) => Ok(params.fit(texts, table, None, progress)?),
             #[cfg(feature = "transformer")]
             Engine::Transformer(encoder) => {
-                let distilled = params.fit(texts, encoder.as_ref(), self.cache.as_deref(), progress);
-                distilled.map_err(|error| match error {
-                    EncodingError::Cache(error) => error.into(),
-                    EncodingError::Encoder(error) => error.into(),
-                })
+                Ok(params.fit(texts, encoder.as_ref(), self.cache.as_deref(), progress)?)
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What can go wrong between text and labels.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use xmc_data::DataError;
-use xmc_embed::EmbedError;
+use xmc_embed::{EmbedError, EncodingError};
 use xmc_metrics::MetricsError;
 use xmc_sparse::{LabelId, SparseError};
 use xmc_store::StoreError;
@@ -155,5 +156,22 @@ pub enum XmcError {
 impl From<xmc_xrtransformer::TransformerError> for XmcError {
     fn from(error: xmc_xrtransformer::TransformerError) -> Self {
         Self::Transformer(Box::new(error))
+    }
+}
+
+/// What an encoder of kind `E` and its cache run into.
+impl<E: std::error::Error + Into<XmcError> + 'static> From<EncodingError<E>> for XmcError {
+    fn from(error: EncodingError<E>) -> Self {
+        match error {
+            EncodingError::Cache(error) => error.into(),
+            EncodingError::Encoder(error) => error.into(),
+        }
+    }
+}
+
+/// A table cannot fail.
+impl From<Infallible> for XmcError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }

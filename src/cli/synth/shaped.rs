@@ -8,11 +8,11 @@ use crate::output::Destination;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use xmc_data::NpzWriter;
 use xmc_data::synth::{Shape, Shaped, ShapedRecord, Split};
+use xmc_data::{NpzWriter, write_xc_row};
 
 /// Makes the data.
 pub(super) fn run(shape: Shape, args: &ShapedArgs, console: &Console) -> Result<()> {
@@ -117,7 +117,9 @@ impl Files {
                 features.push(record.features.iter().copied())?;
                 labels.push(record.labels.iter().map(|&label| (label, 1.0)))
             }
-            Self::Text(part) => part.write(|out| write_line(out, record)),
+            Self::Text(part) => {
+                part.write(|out| write_xc_row(out, record.features.iter().copied(), &record.labels))
+            }
         }
     }
 
@@ -127,14 +129,6 @@ impl Files {
             Self::Text(part) => Ok(vec![part]),
         }
     }
-}
-
-fn write_line(out: &mut impl Write, record: &ShapedRecord) -> io::Result<()> {
-    for (at, label) in record.labels.iter().enumerate() {
-        write!(out, "{}{label}", if at == 0 { "" } else { "," })?;
-    }
-    record.features.iter().try_for_each(|(feature, value)| write!(out, " {feature}:{value}"))?;
-    writeln!(out)
 }
 
 /// What the training records have.

@@ -14,7 +14,7 @@ use std::{
     io::{self, BufWriter, Write},
     path::Path,
 };
-use xmc_sparse::{Csr, LabelId, SparseRow};
+use xmc_sparse::{Csr, LabelId};
 
 /// Sizes in a header line.
 struct Header {
@@ -240,19 +240,28 @@ pub fn write_xc(path: impl AsRef<Path>, features: &Csr, labels: &Csr) -> Result<
     writeln!(out, "{} {} {}", features.n_rows(), features.n_cols(), labels.n_cols())
         .and_then(|()| {
             let mut rows = features.rows().zip(labels.rows());
-            rows.try_for_each(|(features, labels)| write_row(&mut out, features, labels))
+            rows.try_for_each(|(features, labels)| write_xc_row(&mut out, features.iter(), labels.indices))
         })
         .and_then(|()| out.flush())
         .map_err(|source| DataError::Write { path: path.to_owned(), source })
 }
 
-fn write_row(out: &mut impl Write, features: SparseRow<'_>, labels: SparseRow<'_>) -> io::Result<()> {
-    for (nth, label) in labels.indices.iter().enumerate() {
+/// Writes one row of the one-file variant: its labels, then its features with their values. The file begins with a line of the numbers of
+/// rows, features and labels.
+///
+/// # Errors
+/// What the writer meets.
+pub fn write_xc_row(
+    out: &mut impl Write,
+    features: impl IntoIterator<Item = (u32, f32)>,
+    labels: &[u32],
+) -> io::Result<()> {
+    for (nth, label) in labels.iter().enumerate() {
         write!(out, "{}{label}", if nth == 0 { "" } else { "," })?;
     }
     // The space stands even before no features: it tells an empty row from the end of the file.
     write!(out, " ")?;
-    for (nth, (id, value)) in features.iter().enumerate() {
+    for (nth, (id, value)) in features.into_iter().enumerate() {
         write!(out, "{}{id}:{value}", if nth == 0 { "" } else { " " })?;
     }
     writeln!(out)

@@ -210,6 +210,7 @@ impl LevelTrainer {
         let n_rows: usize = step.parts.iter().map(|(rows, _)| rows.len()).sum();
         let mut total = 0.0;
         for (rows, targets) in &step.parts {
+            #[cfg(test)]
             self.room.check(rows.len())?;
             let batch =
                 Batch::new(problem.tokens, rows, self.encoder.config.padding_id, self.encoder.device)?;
@@ -286,8 +287,8 @@ impl LevelTrainer {
     }
 }
 
+#[cfg(test)]
 impl Room {
-    #[cfg(test)]
     fn check(&self, n_rows: usize) -> Result<()> {
         match self.pretended {
             Some(room) if n_rows > room => {
@@ -295,12 +296,6 @@ impl Room {
             }
             _ => Ok(()),
         }
-    }
-
-    #[cfg(not(test))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
-    fn check(&self, _: usize) -> Result<()> {
-        Ok(())
     }
 }
 
