@@ -7,30 +7,24 @@
 //!
 //! The halves may be those of a sample: all rows are then ranked once, by the centroids that it has found.
 
-use crate::node::Node;
-use crate::params::{BalancedKMeansParams, Seeding};
+use crate::params::BalancedKMeansParams;
 use crate::ranking::Ranking;
-use crate::sums::{RowSum, Weighted};
-use crate::{sampling, seeds};
-use ndarray::ArrayView2;
+use crate::sampling;
+use crate::sums::{RowSum, Rows, Weighted};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Halves `node` by the share `rate` of its rows: for every row, whether it goes to the right. The left
-/// half, the lower scores, has ⌊n/2⌋ rows; rows of the same score go by their ids, the smaller to the left.
-pub(crate) fn bisect(
-    node: &Node,
-    dense: Option<ArrayView2<'_, f32>>,
+/// Halves `rows` by the share `rate` of them: for every row, whether it goes to the right. The left
+/// half, the lower scores, has ⌊n/2⌋ rows; rows of the same score go by their numbers, the smaller to the left.
+pub(crate) fn bisect<R: Rows>(
+    rows: &R,
     params: &BalancedKMeansParams,
     rate: f32,
     rng: &mut Xoshiro256PlusPlus,
 ) -> Vec<bool> {
-    let sample = sampling::draw(node.rows.len(), rate, rng);
-    let scores = match (params.seeding, dense) {
-        (Seeding::Linfa, Some(dense)) => seeds::linfa_scores(node, dense, &sample, params.max_iter, rng),
-        _ => seeds::random_row_scores(node, dense, &sample, rng),
-    };
+    let sample = sampling::draw(rows.n_rows(), rate, rng);
+    let scores = rows.first_scores(params, &sample, rng);
     let few = (f64::from(params.tolerance) * scores.len() as f64) as usize;
-    let mut split = Split::new(node, dense, sample, scores);
+    let mut split = Split::new(rows, sample, scores);
     for _ in 0..params.max_iter {
         split.rescore(params.spherical);
         if split.cut() <= few {
@@ -41,16 +35,16 @@ pub(crate) fn bisect(
 }
 
 /// A split under way.
-struct Split<'n, 'd> {
-    node: &'n Node,
+struct Split<'r, R> {
+    rows: &'r R,
     /// The rows that it looks at, increasing.
     sample: Vec<u32>,
     /// T.
-    all: RowSum<'d>,
+    all: RowSum,
     /// S₁, of the rows in `summed`.
-    right: RowSum<'d>,
+    right: RowSum,
     /// c₁ − c₂.
-    difference: RowSum<'d>,
+    difference: RowSum,
     /// For every row of the sample the side that `right` stands for.
     summed: Vec<bool>,
     /// For every row of the sample the side by the latest ranking, true is right.
@@ -59,13 +53,13 @@ struct Split<'n, 'd> {
     ranking: Ranking,
 }
 
-impl<'n, 'd> Split<'n, 'd> {
+impl<'r, R: Rows> Split<'r, R> {
     /// The halves by the first scores.
-    fn new(node: &'n Node, dense: Option<ArrayView2<'d, f32>>, sample: Vec<u32>, scores: Vec<f32>) -> Self {
-        let (zero, none) = (RowSum::zero(node, dense), vec![false; sample.len()]);
+    fn new(rows: &'r R, sample: Vec<u32>, scores: Vec<f32>) -> Self {
+        let (zero, none) = (RowSum::zero(rows.widths()), vec![false; sample.len()]);
         let (right, difference) = (zero.clone(), zero.clone());
         let mut split = Self {
-            node,
+            rows,
             sample,
             all: zero,
             right,
@@ -76,7 +70,7 @@ impl<'n, 'd> Split<'n, 'd> {
             ranking: Ranking::default(),
         };
         let every_row: Vec<Weighted> = split.sample.iter().map(|&row| (row, 1.0)).collect();
-        split.all.add(node, &every_row);
+        rows.add(&mut split.all, &every_row);
         split.cut();
         split
     }
@@ -84,12 +78,9 @@ impl<'n, 'd> Split<'n, 'd> {
     /// Brings S₁ up to `sides` and scores the sample by the new centroids.
     fn rescore(&mut self, spherical: bool) {
         let scales = self.update_difference(spherical);
-        self.difference.products(self.node, &self.sample, &mut self.scores);
-        for (score, own) in
-            self.scores.iter_mut().zip(own_scores(self.node, &self.sample, &self.sides, scales))
-        {
-            *score += own;
-        }
+        self.rows.products(&self.difference, &self.sample, &mut self.scores);
+        let own = own_scores(self.rows, &self.sample, &self.sides, scales);
+        self.scores.iter_mut().zip(own).for_each(|(score, own)| *score += own);
     }
 
     /// Brings S₁ and c₁ − c₂ up to `sides`; the scales of S₁ and S₂.
@@ -108,7 +99,7 @@ impl<'n, 'd> Split<'n, 'd> {
         let moved = self.sample.iter().zip(sides).filter(|(_, (side, summed))| side != summed);
         let moved: Vec<Weighted> =
             moved.map(|(&row, (&side, _))| (row, if side { 1.0 } else { -1.0 })).collect();
-        self.right.add(self.node, &moved);
+        self.rows.add(&mut self.right, &moved);
         self.summed.copy_from_slice(&self.sides);
     }
 
@@ -116,7 +107,7 @@ impl<'n, 'd> Split<'n, 'd> {
     fn norms(&self) -> (f64, f64) {
         let (mut right, mut left) = self.right.squared_norms(&self.all);
         for (&row, &side) in self.sample.iter().zip(&self.sides) {
-            *(if side { &mut right } else { &mut left }) += f64::from(self.node.rows[row as usize].own);
+            *(if side { &mut right } else { &mut left }) += f64::from(self.rows.own(row));
         }
         (right.sqrt(), left.sqrt())
     }
@@ -134,14 +125,14 @@ impl<'n, 'd> Split<'n, 'd> {
 
     /// The side of every row of the node.
     fn into_sides(mut self, spherical: bool) -> Vec<bool> {
-        let n_rows = self.node.rows.len();
+        let n_rows = self.rows.n_rows();
         if self.sample.len() == n_rows {
             return self.sides;
         }
         let scales = self.update_difference(spherical);
         let (rows, mut scores): (Vec<u32>, _) = ((0..n_rows as u32).collect(), vec![0.0; n_rows]);
-        self.difference.products(self.node, &rows, &mut scores);
-        let own = own_scores(self.node, &self.sample, &self.sides, scales);
+        self.rows.products(&self.difference, &rows, &mut scores);
+        let own = own_scores(self.rows, &self.sample, &self.sides, scales);
         self.sample.iter().zip(own).for_each(|(&row, own)| scores[row as usize] += own);
         let mut sides = vec![false; n_rows];
         self.ranking.cut(&scores, n_rows / 2, &mut sides);
@@ -150,12 +141,12 @@ impl<'n, 'd> Split<'n, 'd> {
 }
 
 /// What the features that only one row has add to the scores of the rows that are part of a centroid.
-fn own_scores<'a>(
-    node: &'a Node,
+fn own_scores<'a, R: Rows>(
+    rows: &'a R,
     sample: &'a [u32],
     sides: &'a [bool],
     (right, left): (f32, f32),
 ) -> impl Iterator<Item = f32> + 'a {
-    let own = sample.iter().map(|&row| node.rows[row as usize].own);
+    let own = sample.iter().map(|&row| rows.own(row));
     own.zip(sides).map(move |(own, &side)| if side { right * own } else { -left * own })
 }

@@ -3,12 +3,14 @@
 use crate::bisect::bisect;
 use crate::node::Node;
 use crate::params::BalancedKMeansParams;
-use crate::{ClusterError, Partition};
+use crate::summed::{SumRows, SummedRows};
+use crate::sums::{NodeRows, Rows};
+use crate::{ClusterError, Partition, Seeding};
 use ndarray::ArrayView2;
 use rand::RngCore;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use xmc_sparse::{Features, NoProgress, Progress};
+use xmc_sparse::{Features, NoProgress, Progress, SparseError, run_in_order};
 
 /// Recursive balanced 2-means over sparse rows, dense rows or both.
 ///
@@ -58,26 +60,50 @@ impl BalancedKMeans {
         features: &Features,
         progress: &dyn Progress,
     ) -> Result<Partition, ClusterError> {
-        self.check_rows(features)?;
-        let (depth, n_rows) = (self.params.depth, features.n_samples());
-        progress.begin("cluster labels", Some((depth * n_rows) as u64), "rows");
-        let recursion =
-            Recursion { params: &self.params, dense: features.dense(), seeds: self.node_seeds(), progress };
-        let leaves = recursion.descend(Node::root(features), 0, depth);
+        let n_rows = features.n_samples();
+        self.check_rows(n_rows)?;
+        self.params.seeding.check_rows(features)?;
+        progress.begin("cluster labels", Some((self.params.depth * n_rows) as u64), "rows");
+        let leaves = self.recursion(progress).descend(features.dense(), Node::root(features), Place::ROOT);
         progress.end();
         Ok(Partition::new(leaves))
     }
 
-    fn check_rows(&self, features: &Features) -> Result<(), ClusterError> {
-        let (n_rows, depth) = (features.n_samples(), self.params.depth);
+    /// As [`fit_with_progress`](Self::fit_with_progress), for rows that are not there. They are made for a node at a time, where that is
+    /// faster, and for as many nodes at once as there are threads.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), [`ClusterError::Rows`] when rows cannot be made, [`ClusterError::NotDense`] with any [`Seeding::Linfa`](crate::Seeding::Linfa).
+    pub fn fit_summed(
+        &self,
+        rows: &SummedRows<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Partition, ClusterError> {
+        let n_rows = rows.n_rows();
+        self.check_rows(n_rows)?;
+        if self.params.seeding == Seeding::Linfa {
+            return Err(rows.not_dense());
+        }
+        progress.begin("cluster labels", Some((self.params.depth * n_rows) as u64), "rows");
+        let leaves = self.recursion(progress).descend_summed(rows)?;
+        progress.end();
+        Ok(Partition::new(leaves))
+    }
+
+    fn recursion<'a>(&'a self, progress: &'a dyn Progress) -> Recursion<'a> {
+        Recursion { params: &self.params, seeds: self.node_seeds(), progress }
+    }
+
+    fn check_rows(&self, n_rows: usize) -> Result<(), ClusterError> {
+        let depth = self.params.depth;
         let n_leaves = 1usize << depth;
         if n_rows > u32::MAX as usize {
             return Err(ClusterError::TooManyRows { n_rows });
         }
-        if n_leaves > n_rows {
-            return Err(ClusterError::TooDeep { n_rows, n_leaves, depth });
+        match n_leaves > n_rows {
+            true => Err(ClusterError::TooDeep { n_rows, n_leaves, depth }),
+            false => Ok(()),
         }
-        self.params.seeding.check_rows(features)
     }
 
     /// One seed for each node, drawn up front: which thread splits a node does not matter.
@@ -89,32 +115,91 @@ impl BalancedKMeans {
 
 struct Recursion<'a> {
     params: &'a BalancedKMeansParams,
-    dense: Option<ArrayView2<'a, f32>>,
     /// Seeds of the nodes in heap order: the children of node `k` are `2k + 1` and `2k + 2`.
     seeds: Vec<u64>,
     progress: &'a dyn Progress,
 }
 
+/// Where a node stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Its number in heap order.
+    heap_id: usize,
+    /// Splits above it.
+    level: usize,
+}
+
+impl Place {
+    const ROOT: Self = Self { heap_id: 0, level: 0 };
+
+    fn children(self) -> [Self; 2] {
+        [1, 2].map(|side| Self { heap_id: 2 * self.heap_id + side, level: self.level + 1 })
+    }
+}
+
 impl Recursion<'_> {
-    /// The leaves under node number `heap_id`, which is to be split `levels` more times.
-    fn descend(&self, mut node: Node, heap_id: usize, levels: usize) -> Vec<Vec<u32>> {
-        if levels == 0 {
+    /// Which rows of a node go to the right.
+    fn sides<R: Rows>(&self, rows: &R, at: Place) -> Vec<bool> {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seeds[at.heap_id]);
+        let rate = self.params.sampling.map_or(1.0, |sampling| sampling.rate(at.level, self.params.depth));
+        let sides = bisect(rows, self.params, rate, &mut rng);
+        self.progress.advance(sides.len() as u64);
+        sides
+    }
+
+    /// The leaves under `node`. `dense` is the dense part of the matrix that its rows are numbered in.
+    fn descend(&self, dense: Option<ArrayView2<'_, f32>>, mut node: Node, at: Place) -> Vec<Vec<u32>> {
+        if at.level == self.params.depth {
             return vec![node.rows.iter().map(|row| row.id).collect()];
         }
-        if heap_id > 0 {
+        if at.heap_id > 0 {
             node.compact();
         }
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seeds[heap_id]);
-        let depth = self.params.depth;
-        let rate = self.params.sampling.map_or(1.0, |sampling| sampling.rate(depth - levels, depth));
-        let sides = bisect(&node, self.dense, self.params, rate, &mut rng);
-        self.progress.advance(sides.len() as u64);
-        let (left, right) = node.split(&sides);
-        let (mut leaves, right) = rayon::join(
-            || self.descend(left, 2 * heap_id + 1, levels - 1),
-            || self.descend(right, 2 * heap_id + 2, levels - 1),
-        );
+        let rows = NodeRows { node: &node, dense: dense.map(ArrayView2::reborrow) };
+        let sides = self.sides(&rows, at);
+        let ((left, right), [to_left, to_right]) = (node.split(&sides), at.children());
+        let (mut leaves, right) =
+            rayon::join(|| self.descend(dense, left, to_left), || self.descend(dense, right, to_right));
         leaves.extend(right);
         leaves
+    }
+
+    /// The leaves of rows that are not there.
+    fn descend_summed(&self, rows: &SummedRows<'_>) -> Result<Vec<Vec<u32>>, ClusterError> {
+        let (mut made, mut open) = (Vec::new(), vec![((0..rows.n_rows() as u32).collect(), Place::ROOT)]);
+        // The last one first, so that nodes come to `made` from the left to the right.
+        while let Some((ids, at)) = open.pop() {
+            let node = SumRows::new(rows, ids);
+            if at.level == self.params.depth || !node.pays() {
+                made.push((node.into_ids(), at));
+                continue;
+            }
+            let sides = self.sides(&node, at);
+            let (right, left): (Vec<_>, Vec<_>) =
+                node.into_ids().into_iter().zip(sides).partition(|&(_, is_right)| is_right);
+            let [to_left, to_right] = at.children();
+            let ids = |rows: Vec<(u32, bool)>| rows.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+            open.extend([(ids(right), to_right), (ids(left), to_left)]);
+        }
+        // Not by rayon's own means: a thread that waits within one node would begin others, and have their rows in memory as well.
+        let leaves = run_in_order(made.len(), || (), |(), job| self.descend_made(rows, &made[job]));
+        Ok(leaves.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    /// The leaves under a node whose rows are made here.
+    fn descend_made(
+        &self,
+        rows: &SummedRows<'_>,
+        (ids, at): &(Vec<u32>, Place),
+    ) -> Result<Vec<Vec<u32>>, SparseError> {
+        if at.level == self.params.depth {
+            return Ok(vec![ids.clone()]);
+        }
+        let features = rows.make(ids)?;
+        let node = Node::root(&features);
+        let (_, dense) = features.into_parts();
+        let mut leaves = self.descend(dense.as_ref().map(|dense| dense.view()), node, *at);
+        leaves.iter_mut().flatten().for_each(|row| *row = ids[*row as usize]);
+        Ok(leaves)
     }
 }

@@ -5,6 +5,7 @@ use crate::kmeans_tree::KMeansTreeParams;
 use crate::node::Node;
 use crate::params::Seeding;
 use crate::seeds;
+use crate::sums::NodeRows;
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
@@ -80,10 +81,10 @@ fn deal_strangers(node: &Node, clusters: &mut [u32], k: usize) {
 
 /// Rows drawn at random, each a cluster of its own; fewer than `k` if fewer are not zero.
 fn seed_rows(node: &Node, k: usize, rng: &mut Xoshiro256PlusPlus) -> Vec<u32> {
-    let every_row: Vec<u32> = (0..node.rows.len() as u32).collect();
+    let (rows, every_row) = (NodeRows { node, dense: None }, (0..node.rows.len() as u32).collect::<Vec<_>>());
     let k = k.min(node.rows.iter().filter(|row| !row.is_zero).count());
     let mut clusters = vec![NONE; node.rows.len()];
-    let drawn = seeds::random_rows(node, &every_row, k, rng).unwrap_or_default();
+    let drawn = seeds::random_rows(&rows, &every_row, k, rng).unwrap_or_default();
     drawn.into_iter().zip(0..).for_each(|(row, cluster)| clusters[row as usize] = cluster);
     clusters
 }

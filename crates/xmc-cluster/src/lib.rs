@@ -19,6 +19,7 @@ mod ranking;
 mod sampling;
 mod seeds;
 mod setters;
+mod summed;
 mod sums;
 
 pub use error::ClusterError;
@@ -27,3 +28,4 @@ pub use kmeans_tree::{Branch, KMeansTree, KMeansTreeParams};
 pub use params::{BalancedKMeansParams, Seeding};
 pub use partition::Partition;
 pub use sampling::Sampling;
+pub use summed::SummedRows;

@@ -1,7 +1,7 @@
 //! Where a split starts: rows drawn at random, or the centroids of linfa's k-means.
 
 use crate::node::Node;
-use crate::sums::RowSum;
+use crate::sums::{NodeRows, RowSum, Rows};
 use linfa::DatasetBase;
 use linfa::traits::{Fit, Predict};
 use linfa_clustering::{KMeans, KMeansInit};
@@ -11,52 +11,46 @@ use rand::seq::index;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
-/// ⟨z_p − z_q, z_i⟩ for the rows `sample` of `node` and two of them, p and q: non-zero ones as long as there
-/// are two.
-pub(crate) fn random_row_scores(
-    node: &Node,
-    dense: Option<ArrayView2<'_, f32>>,
-    sample: &[u32],
-    rng: &mut Xoshiro256PlusPlus,
-) -> Vec<f32> {
+/// ⟨z_p − z_q, z_i⟩ for the rows `sample` and two of them, p and q: non-zero ones as long as there are two.
+pub(crate) fn random_row_scores<R: Rows>(rows: &R, sample: &[u32], rng: &mut Xoshiro256PlusPlus) -> Vec<f32> {
     let mut scores = vec![0.0; sample.len()];
-    let Some(drawn) = random_rows(node, sample, 2, rng) else { return scores };
+    let Some(drawn) = random_rows(rows, sample, 2, rng) else { return scores };
     let picked = [(drawn[0], 1.0), (drawn[1], -1.0)];
-    let mut difference = RowSum::zero(node, dense);
-    difference.add(node, &picked);
-    difference.products(node, sample, &mut scores);
+    let mut difference = RowSum::zero(rows.widths());
+    rows.add(&mut difference, &picked);
+    rows.products(&difference, sample, &mut scores);
     for (row, weight) in picked {
         let place = sample.binary_search(&row).expect("invariant: drawn from the sample");
-        scores[place] += weight * node.rows[row as usize].own;
+        scores[place] += weight * rows.own(row);
     }
     scores
 }
 
 /// `n` distinct non-zero rows among `sample`, or `None` when there are fewer than that.
-pub(crate) fn random_rows(
-    node: &Node,
+pub(crate) fn random_rows<R: Rows>(
+    rows: &R,
     sample: &[u32],
     n: usize,
     rng: &mut Xoshiro256PlusPlus,
 ) -> Option<Vec<u32>> {
-    let candidates: Vec<u32> =
-        sample.iter().copied().filter(|&row| !node.rows[row as usize].is_zero).collect();
+    let candidates: Vec<u32> = sample.iter().copied().filter(|&row| !rows.is_zero(row)).collect();
     (candidates.len() >= n)
         .then(|| index::sample(rng, candidates.len(), n).iter().map(|drawn| candidates[drawn]).collect())
 }
 
-/// ⟨c₁ − c₂, z_i⟩ for the rows `sample` of `node` and the two centroids that linfa finds on their dense parts.
+/// ⟨c₁ − c₂, z_i⟩ for the rows `sample` and the two centroids that linfa finds on their dense parts.
 pub(crate) fn linfa_scores(
-    node: &Node,
+    rows: NodeRows<'_>,
     dense: ArrayView2<'_, f32>,
     sample: &[u32],
     max_iter: usize,
     rng: &mut Xoshiro256PlusPlus,
 ) -> Vec<f32> {
-    let (centroids, _) = linfa_model(dense_rows(node, dense, sample), 2, max_iter, rng.r#gen());
+    let (centroids, _) = linfa_model(dense_rows(rows.node, dense, sample), 2, max_iter, rng.r#gen());
     let difference = &centroids.row(0) - &centroids.row(1);
     let mut scores = vec![0.0; sample.len()];
-    RowSum::from_dense(difference.to_vec(), dense).products(node, sample, &mut scores);
+    let difference = RowSum { dense: difference.to_vec(), ..RowSum::zero(rows.widths()) };
+    rows.products(&difference, sample, &mut scores);
     scores
 }
 

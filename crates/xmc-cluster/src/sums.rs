@@ -5,78 +5,152 @@
 //! number of rows, in order.
 
 use crate::node::{Entry, Node, NodeRow};
+use crate::params::{BalancedKMeansParams, Seeding};
+use crate::seeds;
 use ndarray::ArrayView2;
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 /// Rows in a block of dense sums.
 const BLOCK_ROWS: usize = 4096;
 
 /// Fewest rows that are worth a task of their own.
-const MIN_TASK_ROWS: usize = 128;
+pub(crate) const MIN_TASK_ROWS: usize = 128;
 
 /// Features in a chunk of element-wise work.
-const CHUNK: usize = 1 << 14;
+pub(crate) const CHUNK: usize = 1 << 14;
 
 /// A row number within the node and the weight with which it enters a sum.
 pub(crate) type Weighted = (u32, f32);
 
-/// A weighted sum of the rows of a node.
-#[derive(Debug, Clone)]
-pub(crate) struct RowSum<'a> {
-    sparse: Vec<f32>,
-    dense: Vec<f32>,
-    dense_rows: Option<ArrayView2<'a, f32>>,
+/// What a split needs of the rows of a node, whether they are there ([`NodeRows`]) or are sums of others
+/// ([`SumRows`](crate::summed::SumRows)).
+pub(crate) trait Rows: Sync {
+    /// Number of rows.
+    fn n_rows(&self) -> usize;
+
+    /// Sparse and dense columns.
+    fn widths(&self) -> (usize, usize);
+
+    /// What the row's product with itself has beyond its columns.
+    fn own(&self, row: u32) -> f32;
+
+    /// Whether there is nothing in the row: no use as a seed.
+    fn is_zero(&self, row: u32) -> bool;
+
+    /// Adds weight times row to `sum` for every one of `picked`.
+    fn add(&self, sum: &mut RowSum, picked: &[Weighted]);
+
+    /// The products of `rows` with `sum`, without the rows' own weights.
+    fn products(&self, sum: &RowSum, rows: &[u32], out: &mut [f32]);
+
+    /// First scores of the rows `sample`.
+    fn first_scores(
+        &self,
+        _: &BalancedKMeansParams,
+        sample: &[u32],
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Vec<f32>
+    where
+        Self: Sized,
+    {
+        seeds::random_row_scores(self, sample, rng)
+    }
 }
 
-impl<'a> RowSum<'a> {
-    /// The sum of no rows of `node`; `dense_rows` is the dense part of the whole matrix.
-    pub(crate) fn zero(node: &Node, dense_rows: Option<ArrayView2<'a, f32>>) -> Self {
-        let n_dense = dense_rows.map_or(0, |rows| rows.ncols());
-        Self { sparse: vec![0.0; node.n_features], dense: vec![0.0; n_dense], dense_rows }
+/// The rows of a node, with the dense part of the whole matrix.
+#[derive(Clone, Copy)]
+pub(crate) struct NodeRows<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) dense: Option<ArrayView2<'a, f32>>,
+}
+
+impl Rows for NodeRows<'_> {
+    fn n_rows(&self) -> usize {
+        self.node.rows.len()
     }
 
-    /// A direction over the dense features alone.
-    pub(crate) fn from_dense(dense: Vec<f32>, dense_rows: ArrayView2<'a, f32>) -> Self {
-        Self { sparse: Vec::new(), dense, dense_rows: Some(dense_rows) }
+    fn widths(&self) -> (usize, usize) {
+        (self.node.n_features, self.dense.map_or(0, |rows| rows.ncols()))
     }
 
-    /// Adds weight times row for every one of `picked`.
-    pub(crate) fn add(&mut self, node: &Node, picked: &[Weighted]) {
+    fn own(&self, row: u32) -> f32 {
+        self.node.rows[row as usize].own
+    }
+
+    fn is_zero(&self, row: u32) -> bool {
+        self.node.rows[row as usize].is_zero
+    }
+
+    fn add(&self, sum: &mut RowSum, picked: &[Weighted]) {
+        let node = self.node;
         match node.stripes.len() {
             // One stripe is the whole row: nothing to search for.
             0 | 1 => picked
                 .iter()
-                .for_each(|&(row, weight)| add_entries(&mut self.sparse, 0, node.entries(row), weight)),
-            _ => split_stripes(&mut self.sparse, node).into_par_iter().for_each(|(first, sums)| {
+                .for_each(|&(row, weight)| add_entries(&mut sum.sparse, 0, node.entries(row), weight)),
+            _ => split_stripes(&mut sum.sparse, node).into_par_iter().for_each(|(first, sums)| {
                 let end = first + sums.len() as u32;
                 for &(row, weight) in picked {
                     add_entries(sums, first, within(node.entries(row), first, end), weight);
                 }
             }),
         }
-        self.add_dense(node, picked);
+        self.add_dense(&mut sum.dense, picked);
     }
 
-    fn add_dense(&mut self, node: &Node, picked: &[Weighted]) {
-        let Some(rows) = self.dense_rows else { return };
+    fn products(&self, sum: &RowSum, rows: &[u32], out: &mut [f32]) {
+        let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
+        rows.zip(out).for_each(|(&row, out)| *out = self.product(sum, &self.node.rows[row as usize]));
+    }
+
+    fn first_scores(
+        &self,
+        params: &BalancedKMeansParams,
+        sample: &[u32],
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> Vec<f32> {
+        match (params.seeding, self.dense) {
+            (Seeding::Linfa, Some(dense)) => seeds::linfa_scores(*self, dense, sample, params.max_iter, rng),
+            _ => seeds::random_row_scores(self, sample, rng),
+        }
+    }
+}
+
+impl NodeRows<'_> {
+    fn add_dense(&self, sums: &mut [f32], picked: &[Weighted]) {
+        let Some(rows) = self.dense else { return };
         let sum_block = |block: &[Weighted]| {
             let mut sum = vec![0.0; rows.ncols()];
             for &(row, weight) in block {
-                let values = node.rows[row as usize].dense(self.dense_rows);
+                let values = self.node.rows[row as usize].dense(self.dense);
                 sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += weight * value);
             }
             sum
         };
         let blocks: Vec<Vec<f32>> = picked.par_chunks(BLOCK_ROWS).map(sum_block).collect();
         for block in blocks {
-            self.dense.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
+            sums.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
         }
     }
 
-    /// The products of `rows` with this sum, without the rows' own weights.
-    pub(crate) fn products(&self, node: &Node, rows: &[u32], out: &mut [f32]) {
-        let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
-        rows.zip(out).for_each(|(&row, out)| *out = self.product(&node.rows[row as usize]));
+    fn product(&self, sum: &RowSum, row: &NodeRow) -> f32 {
+        let dense = dot_dense(&sum.dense, row.dense(self.dense));
+        dot_entries(&sum.sparse, &row.entries) + dense
+    }
+}
+
+/// A weighted sum of rows.
+#[derive(Debug, Clone)]
+pub(crate) struct RowSum {
+    pub(crate) sparse: Vec<f32>,
+    pub(crate) dense: Vec<f32>,
+}
+
+impl RowSum {
+    /// The sum of no rows.
+    pub(crate) fn zero((n_sparse, n_dense): (usize, usize)) -> Self {
+        Self { sparse: vec![0.0; n_sparse], dense: vec![0.0; n_dense] }
     }
 
     /// Becomes `a · left + b · right`.
@@ -99,11 +173,6 @@ impl<'a> RowSum<'a> {
         let sparse: Vec<_> = parts.map(|(sums, all)| squares(sums, all)).collect();
         let dense = squares(&self.dense, &all.dense);
         sparse.into_iter().fold(dense, |sum, part| (sum.0 + part.0, sum.1 + part.1))
-    }
-
-    fn product(&self, row: &NodeRow) -> f32 {
-        let dense = dot_dense(&self.dense, row.dense(self.dense_rows));
-        dot_entries(&self.sparse, &row.entries) + dense
     }
 }
 
@@ -155,7 +224,7 @@ fn dot_entries(sums: &[f32], entries: &[Entry]) -> f32 {
 }
 
 /// Thirty-two running sums, which the compiler keeps in vector registers: one chain of additions would wait for itself.
-fn dot_dense(left: &[f32], right: &[f32]) -> f32 {
+pub(crate) fn dot_dense(left: &[f32], right: &[f32]) -> f32 {
     let mut sums = [0.0f32; 32];
     let (left, left_rest) = left.as_chunks::<32>();
     let (right, right_rest) = right.as_chunks::<32>();

@@ -9,8 +9,10 @@ use proptest::prelude::*;
 use rand::distributions::{Distribution, Uniform};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use xmc_cluster::{BalancedKMeans, BalancedKMeansParams, ClusterError, Partition, Sampling, Seeding};
-use xmc_sparse::{Csr, Features};
+use xmc_cluster::{
+    BalancedKMeans, BalancedKMeansParams, ClusterError, Partition, Sampling, Seeding, SummedRows,
+};
+use xmc_sparse::{Csr, Features, NoProgress, SparseError};
 
 fn fit(params: BalancedKMeansParams, features: &Features) -> Partition {
     params.check().unwrap().fit(features).unwrap()
@@ -236,4 +238,67 @@ fn what_cannot_be_clustered_is_refused() {
     assert_eq!(deep, Err(ClusterError::TooDeep { n_rows: 3, n_leaves: 4, depth: 2 }));
     let linfa = BalancedKMeans::params().seeding(Seeding::Linfa).check().unwrap().fit(&x);
     assert!(matches!(linfa, Err(ClusterError::NotDense { nnz: 6, n_dense: 0 })), "{linfa:?}");
+}
+
+/// 600 instances of `n_topics` topics, each with its topic's own features and one of all; the shares of 480 rows in 30 instances of a topic each.
+fn topics(n_topics: u32) -> (Csr, Features) {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
+    let (of_topic, of_all) = (Uniform::new(0, 20), Uniform::new(0, 20 * n_topics));
+    let instance = |i: u32| {
+        let own: Vec<u32> = (0..16).map(|_| i % n_topics * 20 + of_topic.sample(&mut rng)).collect();
+        own.into_iter().chain([of_all.sample(&mut rng)]).map(|feature| (feature, 1.0)).collect::<Vec<_>>()
+    };
+    let x = Csr::from_rows(20 * n_topics as usize, (0..600).map(instance)).unwrap();
+    let any = Uniform::new(0, 600 / n_topics);
+    let row = |row: u32| {
+        (0..30).map(|_| (any.sample(&mut rng) * n_topics + row % n_topics, 0.5)).collect::<Vec<_>>()
+    };
+    (Csr::from_rows(600, (0..480).map(row)).unwrap(), Features::from_sparse(x))
+}
+
+fn made(shares: &Csr, x: &Features, ids: &[u32]) -> Result<Features, SparseError> {
+    let ids: Vec<usize> = ids.iter().map(|&id| id as usize).collect();
+    Ok(Features::from_sparse(shares.select_rows(&ids).dot(x.sparse())?.into_l2_normalized_rows()))
+}
+
+#[test]
+fn rows_that_are_not_there_are_clustered_as_those_that_are() {
+    let (shares, x) = topics(8);
+    assert!(SummedRows::pays(&shares, &x));
+    let make = |ids: &[u32]| made(&shares, &x, ids);
+    let all: Vec<u32> = (0..480).collect();
+    let kmeans = BalancedKMeans::params().depth(5).seed(3).check().unwrap();
+    let there = kmeans.fit(&make(&all).unwrap()).unwrap();
+    let fit = || kmeans.fit_summed(&SummedRows::new(&shares, &x, &make), &NoProgress).unwrap();
+    let summed = in_pool(3, fit);
+    assert_eq!(summed.n_leaves(), 32);
+    assert_eq!(summed, in_pool(1, fit));
+    // The topics are found by both; within one, rounding may decide.
+    let topics = |partition: &Partition| -> Vec<Vec<u32>> {
+        let leaves: Vec<&[u32]> = partition.leaves().collect();
+        let of_eighth = |leaves: &[&[u32]]| {
+            let mut rows = leaves.concat();
+            rows.sort_unstable();
+            rows
+        };
+        leaves.chunks(4).map(of_eighth).collect()
+    };
+    assert_eq!(topics(&summed), topics(&there));
+    assert!(topics(&summed).iter().all(|rows| rows.iter().all(|row| row % 8 == rows[0] % 8)));
+}
+
+#[test]
+fn what_summed_rows_cannot_be_is_refused() {
+    let (shares, x) = topics(2);
+    let make = |ids: &[u32]| made(&shares, &x, ids);
+    let fit = |params: BalancedKMeansParams| {
+        params.check().unwrap().fit_summed(&SummedRows::new(&shares, &x, &make), &NoProgress)
+    };
+    let dense = fit(BalancedKMeans::params().depth(1).seeding(Seeding::Linfa));
+    assert!(matches!(dense, Err(ClusterError::NotDense { n_dense: 0, .. })));
+    assert!(matches!(fit(BalancedKMeans::params().depth(9)), Err(ClusterError::TooDeep { .. })));
+    let wrong = |_: &[u32]| Err(SparseError::TooWide { n_cols: 7 });
+    let rows = SummedRows::new(&shares, &x, &wrong);
+    let failed = BalancedKMeans::params().depth(6).check().unwrap().fit_summed(&rows, &NoProgress);
+    assert!(matches!(failed, Err(ClusterError::Rows(SparseError::TooWide { n_cols: 7 }))));
 }

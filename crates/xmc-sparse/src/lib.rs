@@ -4,6 +4,7 @@
 //! * [`Features`]: an instance matrix whose rows have a sparse part and an optional dense part.
 //! * [`RankedLists`]: scored ids, best first, one list for each instance.
 //! * [`combine()`]: the ranked lists of several models as one.
+//! * [`run_in_order`]: independent jobs, started in order.
 //! * [`kernels`]: run-time dispatch over AVX-512, AVX2 and portable lanes.
 //!
 //! ```
@@ -18,6 +19,7 @@ mod combine;
 mod csr;
 mod error;
 mod features;
+mod jobs;
 pub mod kernels;
 mod progress;
 mod ranked;
@@ -26,6 +28,7 @@ pub use combine::{Combine, Combiner, UnknownCombine, combine};
 pub use csr::{Csr, CsrBuilder, SparseRow};
 pub use error::SparseError;
 pub use features::{Features, Row};
+pub use jobs::run_in_order;
 pub use progress::{NoProgress, Progress};
 pub use ranked::{RankedLists, Scored, sort_ranked, truncate_to_top_k};
 

@@ -180,7 +180,7 @@ impl Aggregate<'_> {
     }
 
     /// Whether some instance of `label` has features.
-    fn has_features(&self, label: usize) -> bool {
+    pub(crate) fn has_features(&self, label: usize) -> bool {
         let instances = self.shares.row(label).indices;
         self.x.n_dense() > 0 && !instances.is_empty()
             || instances.iter().any(|&instance| self.x.sparse().row(instance as usize).nnz() > 0)

@@ -97,7 +97,7 @@ impl<'a> LabelFeatureInputs<'a> {
         self
     }
 
-    fn check(&self, x: &Features, y: &Csr) -> Result<(), TreeError> {
+    pub(crate) fn check(&self, x: &Features, y: &Csr) -> Result<(), TreeError> {
         check_rows("rows of the labels (one for each instance)", x.n_samples(), y.n_rows())?;
         if let Some(weights) = self.weights {
             check_weights(weights, x.n_samples())?;
@@ -218,7 +218,7 @@ fn check_weights(weights: &[f32], n_samples: usize) -> Result<(), SparseError> {
 }
 
 /// Yᵀ, `n_labels × n_samples`, instance `i` multiplied by `weights[i]`.
-fn weighted_transpose(y: &Csr, weights: Option<&[f32]>) -> Csr {
+pub(crate) fn weighted_transpose(y: &Csr, weights: Option<&[f32]>) -> Csr {
     let Some(weights) = weights else { return y.transpose() };
     let weighted = y.rows().zip(weights).map(|(row, &weight)| {
         row.iter().map(move |(label, value)| (label, value * weight)).collect::<Vec<_>>()

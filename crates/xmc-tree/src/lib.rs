@@ -11,6 +11,7 @@ mod error;
 mod filter;
 mod hierarchy;
 mod label_features;
+mod label_rows;
 mod layer;
 mod matcher;
 mod outline;
@@ -28,6 +29,7 @@ pub use disentangle::{AssignmentRule, Disentangle, DisentangleParams, Disentangl
 pub use error::TreeError;
 pub use filter::{LabelFilter, LabelPaths};
 pub use label_features::{LabelFeatureInputs, LabelFeatures};
+pub use label_rows::{LabelRows, LabelSums};
 pub use layer::TreeLayer;
 pub use matcher::{Matcher, rank_rows};
 pub use outline::Outline;

@@ -5,8 +5,9 @@
 //! trees, as Bonsai does (Khandagale et al., Machine Learning 2020).
 
 use crate::hierarchy::{Cluster, Hierarchy};
-use crate::{LabelTree, TreeError, TreeLayer};
+use crate::{LabelRows, LabelTree, TreeError, TreeLayer};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use xmc_cluster::{
     BalancedKMeans, BalancedKMeansParams, Branch, ClusterError, KMeansTree, KMeansTreeParams, Partition,
     Sampling, Seeding,
@@ -174,14 +175,23 @@ impl TreeBuilder {
         label_features: &Features,
         progress: &dyn Progress,
     ) -> Result<LabelTree, TreeError> {
-        let n_labels = label_features.n_samples();
+        self.fit_rows(&LabelRows::Made(Cow::Borrowed(label_features)), progress)
+    }
+
+    /// As [`fit_with_progress`](Self::fit_with_progress), from features that may not be there: clusters that are not balanced have
+    /// them made.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_rows(&self, labels: &LabelRows<'_>, progress: &dyn Progress) -> Result<LabelTree, TreeError> {
+        let n_labels = labels.n_labels();
         match self.params.clustering {
             _ if self.params.max_depth == Some(1) => LabelTree::one_vs_rest(n_labels),
             Clustering::None => LabelTree::one_vs_rest(n_labels),
-            Clustering::Balanced => self.fit_balanced(label_features, progress),
+            Clustering::Balanced => self.fit_balanced(labels, progress),
             Clustering::Kmeans if n_labels == 0 => Err(TreeError::NoLabels),
             Clustering::Kmeans => {
-                let root = self.kmeans_tree()?.fit_with_progress(label_features, progress)?;
+                let root = self.kmeans_tree()?.fit_with_progress(&*labels.make()?, progress)?;
                 let mut hierarchy = Hierarchy::default();
                 push_branch(root, &mut hierarchy);
                 hierarchy.into_tree(n_labels)
@@ -191,12 +201,16 @@ impl TreeBuilder {
 
     fn fit_balanced(
         &self,
-        label_features: &Features,
+        labels: &LabelRows<'_>,
         progress: &dyn Progress,
     ) -> Result<LabelTree, TreeError> {
-        let n_labels = label_features.n_samples();
+        let n_labels = labels.n_labels();
         let Some(depth) = self.n_splits(n_labels) else { return LabelTree::one_vs_rest(n_labels) };
-        let partition = self.kmeans(depth)?.fit_with_progress(label_features, progress)?;
+        let kmeans = self.kmeans(depth)?;
+        let partition = match labels {
+            LabelRows::Made(features) => kmeans.fit_with_progress(features, progress),
+            LabelRows::Sums(sums) => sums.with_rows(|rows| kmeans.fit_summed(rows, progress)),
+        }?;
         let tree = LabelTree::from_layers(self.collapse(&partition, n_labels)?)?;
         tree.with_max_depth(self.params.max_depth.unwrap_or(usize::MAX))
     }

@@ -7,7 +7,7 @@ use rand::distributions::{Distribution, Uniform};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xmc_sparse::{Csr, Features, SparseError};
-use xmc_tree::{LabelFeatureInputs, LabelFeatures, TreeError};
+use xmc_tree::{LabelFeatureInputs, LabelFeatures, LabelRows, LabelTree, TreeError};
 
 fn random(n: usize, d: usize, nnz: usize, rng: &mut StdRng) -> Csr {
     let (cols, values) = (Uniform::new(0, d as u32), Uniform::new(0.1f32, 1.0));
@@ -190,4 +190,33 @@ fn names_of_kinds_are_those_of_params_files() {
     ] {
         assert_eq!(serde_json::to_value(kind).unwrap(), name);
     }
+}
+
+#[test]
+fn labels_may_stay_the_sums_that_they_are_and_are_placed_by_their_own_text_all_the_same() {
+    // 300 instances of two kinds with 30 of 80 labels each; nothing has label 80 or 81, whose texts are of one kind each.
+    let mut rng = StdRng::seed_from_u64(4);
+    let kind = |row: usize| row as u32 % 2;
+    let features = |row| (0..20).map(|_| (50 * kind(row) + rng.gen_range(0..50), 1.0)).collect::<Vec<_>>();
+    let x = Features::from_sparse(Csr::from_rows(100, (0..300).map(features)).unwrap());
+    let mut rng = StdRng::seed_from_u64(5);
+    let labels = |row| (0..30).map(|_| (2 * rng.gen_range(0..40) + kind(row), 1.0)).collect::<Vec<_>>();
+    let y = Csr::from_rows(82, (0..300).map(labels)).unwrap().binarized();
+    let own = (0..82).map(|label| if label < 80 { vec![] } else { vec![(50 * (label % 2) + 7, 1.0)] });
+    let own = Features::from_sparse(Csr::from_rows(100, own).unwrap());
+    let inputs = LabelFeatureInputs::default().own(Some(&own));
+    let rows = LabelFeatures::Pifa.rows_with(&x, &y, &inputs).unwrap();
+    assert!(matches!(rows, LabelRows::Sums(_)) && rows.n_labels() == 82);
+    let builder = LabelTree::params().branching(2).max_leaf(41).check().unwrap();
+    let grow = |rows: &LabelRows<'_>| builder.fit_rows(rows, &xmc_sparse::NoProgress).unwrap();
+    let tree = grow(&rows);
+    for cluster in 0..2 {
+        let labels = tree.leaves().children(cluster);
+        assert!(labels.len() == 41 && labels.iter().all(|label| label % 2 == labels[0] % 2), "{labels:?}");
+    }
+    let made = LabelRows::Made(std::borrow::Cow::Owned(LabelFeatures::Pifa.compute_with(&x, &y, &inputs).unwrap()));
+    assert_eq!(grow(&made), tree);
+    // The other kinds are always made.
+    let concat = LabelFeatures::PifaLfConcat.rows_with(&x, &y, &inputs).unwrap();
+    assert!(matches!(concat, LabelRows::Made(_)));
 }

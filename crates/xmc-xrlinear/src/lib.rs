@@ -13,7 +13,6 @@ mod chunk;
 mod error;
 mod explain;
 mod heads;
-mod jobs;
 mod layer;
 mod model;
 mod negatives;

@@ -7,7 +7,6 @@
 
 use crate::assemble::write_layer;
 use crate::chunk::Chunk;
-use crate::jobs::run_in_order;
 use crate::model::{ModelInfo, match_clusters};
 use crate::record::Widths;
 use crate::rows::{NodeRows, union};
@@ -19,7 +18,7 @@ use std::sync::Mutex;
 use xmc_linear::{
     CheckedSvmParams, CompactRows, Compactor, GroupWeights, LANES, LaneSolver, SolveReport, Targets,
 };
-use xmc_sparse::{Csr, Features, Progress};
+use xmc_sparse::{Csr, Features, Progress, run_in_order};
 use xmc_store::ModelWriter;
 use xmc_tree::{LabelTree, Search};
 

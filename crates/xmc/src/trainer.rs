@@ -248,11 +248,11 @@ fn grow_tree(
             .own(set.own.as_deref())
             .alpha(params.label_features_alpha)
             .sketch(params.label_sketch, params.tree.seed);
-        let z = params.label_features.compute_with(&set.x, &set.y, &inputs);
+        let z = params.label_features.rows_with(&set.x, &set.y, &inputs);
         progress.end();
         z
     })?;
-    Ok(stages.time("tree", |progress| builder.fit_with_progress(&z, progress))?)
+    Ok(stages.time("tree", |progress| builder.fit_rows(&z, progress))?)
 }
 
 /// Whether labels are called otherwise than by their keys.

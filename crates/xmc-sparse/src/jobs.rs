@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs jobs `0..n_jobs` on the threads of the current pool, each thread with its own state; results in
 /// job order.
-pub(crate) fn run_in_order<S, T: Send>(
+pub fn run_in_order<S, T: Send>(
     n_jobs: usize,
     state: impl Fn() -> S + Sync,
     job: impl Fn(&mut S, usize) -> T + Sync,

@@ -1,0 +1,347 @@
+//! Rows that are not there: each a weighted sum of instances, brought to length 1.
+//!
+//! What a label looks like is the sum of the instances that have it. Where an instance has dozens of labels, all these sums have
+//! dozens of times the entries of the instances, more than fit into memory. A split needs no sum itself, though, but two things
+//! that are linear in them, with labels l, instances i and shares w:
+//!
+//! ```text
+//! Σ_l a_l Σ_i w_li x_i = Σ_i (Σ_l a_l w_li) x_i          a sum of rows
+//! ⟨c, Σ_i w_li x_i⟩    = Σ_i w_li ⟨c, x_i⟩               the product of a row with a centroid
+//! ```
+//!
+//! Both cost one pass over the shares and one over the instances' entries. Deeper down a node has few labels but still reaches many
+//! instances; from where that takes longer than to work with the sums, they are made, a node at a time.
+
+use crate::ClusterError;
+use crate::sums::{CHUNK, MIN_TASK_ROWS, RowSum, Rows, Weighted, dot_dense};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use xmc_sparse::{Csr, Features, Row, SparseError, SparseRow};
+
+/// Entries that the sums of a node may have for them to be made, counting those twice that two instances share: about 1 GiB.
+const MAX_ENTRIES: u64 = 1 << 27;
+
+/// Entries of the sums that take as long as a visit of a share or of an instance's entry: sums are visited once in a refinement, after the
+/// first, and half of their entries are shared; the others twice.
+const ENTRIES_PER_VISIT: u64 = 6;
+
+/// Blocks of instances whose sums are made beside each other. A constant, not the number of threads: the bits depend on it.
+const BLOCKS: usize = 16;
+
+/// Fewest instances of a block.
+const MIN_BLOCK: usize = 1 << 12;
+
+/// Rows `z_l = s_l Σ_i w_li x_i` of Euclidean length 1, known by the shares w and the instances x.
+pub struct SummedRows<'a> {
+    shares: &'a Csr,
+    x: &'a Features,
+    /// s, 0 for a sum of length 0.
+    scales: Vec<f32>,
+    make: &'a Make<'a>,
+}
+
+/// Makes rows of the numbers that it gets, in their order, each of length 1 or zero.
+type Make<'a> = dyn Fn(&[u32]) -> Result<Features, SparseError> + Sync + 'a;
+
+impl<'a> SummedRows<'a> {
+    /// Rows by their `shares` (`n_rows × n_instances`) of instances `x` (`n_instances × n_features`). `make` makes the rows of the numbers
+    /// that it gets, in their order, each of length 1 or zero.
+    ///
+    /// Panics when `shares` has not one column for each instance.
+    pub fn new(shares: &'a Csr, x: &'a Features, make: &'a Make<'a>) -> Self {
+        assert_eq!(shares.n_cols(), x.n_samples(), "one share for each instance");
+        Self { shares, x, scales: scales(shares, x), make }
+    }
+
+    /// Whether splitting by shares is faster than making the rows, or making them takes too much memory.
+    pub fn pays(shares: &Csr, x: &Features) -> bool {
+        let ids: Vec<u32> = (0..shares.n_rows() as u32).collect();
+        Cost::of(&ids, shares, x).pays()
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.shares.n_rows()
+    }
+
+    /// Why seeds that need dense rows cannot be had.
+    pub(crate) fn not_dense(&self) -> ClusterError {
+        ClusterError::NotDense { nnz: self.x.sparse().nnz(), n_dense: self.x.n_dense() }
+    }
+
+    /// The rows themselves.
+    pub(crate) fn make(&self, ids: &[u32]) -> Result<Features, SparseError> {
+        (self.make)(ids)
+    }
+}
+
+/// `1 / ‖Σ_i w_li x_i‖`, 0 where that is no number.
+fn scales(shares: &Csr, x: &Features) -> Vec<f32> {
+    let sums = || (RowSum::zero((x.n_sparse(), x.n_dense())), Vec::new());
+    let rows = (0..shares.n_rows()).into_par_iter().with_min_len(MIN_TASK_ROWS);
+    let scale = |(sum, touched): &mut (RowSum, Vec<u32>), row| {
+        for (instance, share) in shares.row(row).iter() {
+            let Row { sparse, dense } = x.row(instance as usize);
+            for (feature, value) in sparse.iter() {
+                let at = &mut sum.sparse[feature as usize];
+                if *at == 0.0 {
+                    touched.push(feature);
+                }
+                *at += share * value;
+            }
+            sum.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += share * value);
+        }
+        let square = |value: f32| f64::from(value) * f64::from(value);
+        // A feature whose values cancel out is noted twice; its value is taken once.
+        let take = |feature: u32| square(std::mem::take(&mut sum.sparse[feature as usize]));
+        let sparse: f64 = touched.drain(..).map(take).sum();
+        let dense: f64 = sum.dense.iter_mut().map(|value| square(std::mem::take(value))).sum();
+        let length = (sparse + dense).sqrt();
+        if length > 0.0 { (1.0 / length) as f32 } else { 0.0 }
+    };
+    rows.map_init(sums, scale).collect()
+}
+
+/// What a node takes, in visits of entries.
+struct Cost {
+    /// Entries of the sums, about.
+    entries: u64,
+    /// Shares, and entries of the instances that are reached.
+    visits: u64,
+    /// The instances that rows of the node have a share of.
+    reached: Vec<bool>,
+}
+
+impl Cost {
+    fn of(ids: &[u32], shares: &Csr, x: &Features) -> Self {
+        let reached: Vec<AtomicBool> = (0..x.n_samples()).map(|_| AtomicBool::new(false)).collect();
+        let n_entries = |instance: u32| (x.row(instance as usize).sparse.nnz() + x.n_dense()) as u64;
+        let of_row = |&id: &u32| {
+            let instances = shares.row(id as usize).indices;
+            instances.iter().for_each(|&instance| reached[instance as usize].store(true, Ordering::Relaxed));
+            (instances.iter().map(|&instance| n_entries(instance)).sum::<u64>(), instances.len() as u64)
+        };
+        let add = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
+        let (entries, n_shares) =
+            ids.par_iter().with_min_len(MIN_TASK_ROWS).map(of_row).reduce(|| (0, 0), add);
+        let reached: Vec<bool> = reached.into_iter().map(AtomicBool::into_inner).collect();
+        let instances = (0u32..).zip(&reached).filter(|(_, reached)| **reached);
+        let visits = n_shares + instances.map(|(instance, _)| n_entries(instance)).sum::<u64>();
+        Self { entries, visits, reached }
+    }
+
+    fn pays(&self) -> bool {
+        self.entries > MAX_ENTRIES || self.entries > ENTRIES_PER_VISIT * self.visits
+    }
+}
+
+/// Some of the rows, as a node of the recursion.
+pub(crate) struct SumRows<'a> {
+    all: &'a SummedRows<'a>,
+    /// Numbers of the rows, increasing.
+    ids: Vec<u32>,
+    cost: Cost,
+}
+
+impl<'a> SumRows<'a> {
+    pub(crate) fn new(all: &'a SummedRows<'a>, ids: Vec<u32>) -> Self {
+        let cost = Cost::of(&ids, all.shares, all.x);
+        Self { all, ids, cost }
+    }
+
+    /// Whether this is better than to make the rows.
+    pub(crate) fn pays(&self) -> bool {
+        self.cost.pays()
+    }
+
+    pub(crate) fn into_ids(self) -> Vec<u32> {
+        self.ids
+    }
+
+    /// Scale and shares of row `row` of the node.
+    fn row(&self, row: u32) -> (f32, SparseRow<'a>) {
+        let id = self.ids[row as usize] as usize;
+        (self.all.scales[id], self.all.shares.row(id))
+    }
+
+    /// Instances of a block.
+    fn block_size(&self) -> usize {
+        self.all.x.n_samples().div_ceil(BLOCKS).max(MIN_BLOCK)
+    }
+
+    /// The weight of every instance in the sum of the rows `picked`.
+    fn instance_weights(&self, picked: &[Weighted]) -> Vec<f32> {
+        let mut weights = vec![0.0; self.all.x.n_samples()];
+        let blocks = weights.par_chunks_mut(self.block_size()).enumerate();
+        blocks.for_each(|(block, weights)| {
+            let first = (block * self.block_size()) as u32;
+            let end = first + weights.len() as u32;
+            for &(row, weight) in picked {
+                let (scale, shares) = self.row(row);
+                let from = shares.indices.partition_point(|&instance| instance < first);
+                let rest = shares.indices[from..].iter().zip(&shares.values[from..]);
+                for (&instance, &share) in rest.take_while(|(instance, _)| **instance < end) {
+                    weights[(instance - first) as usize] += weight * scale * share;
+                }
+            }
+        });
+        weights
+    }
+}
+
+impl Rows for SumRows<'_> {
+    fn n_rows(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn widths(&self) -> (usize, usize) {
+        (self.all.x.n_sparse(), self.all.x.n_dense())
+    }
+
+    fn own(&self, _: u32) -> f32 {
+        0.0
+    }
+
+    fn is_zero(&self, row: u32) -> bool {
+        self.row(row).0 == 0.0
+    }
+
+    fn add(&self, sum: &mut RowSum, picked: &[Weighted]) {
+        let weights = self.instance_weights(picked);
+        let (size, x) = (self.block_size(), self.all.x);
+        let of_block = |(block, weights): (usize, &[f32])| {
+            let mut part = RowSum::zero(self.widths());
+            let instances = (block * size..).zip(weights).filter(|(_, weight)| **weight != 0.0);
+            for (instance, &weight) in instances {
+                let Row { sparse, dense } = x.row(instance);
+                sparse.iter().for_each(|(feature, value)| part.sparse[feature as usize] += weight * value);
+                part.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += weight * value);
+            }
+            part
+        };
+        let parts: Vec<RowSum> = weights.par_chunks(size).enumerate().map(of_block).collect();
+        sum.sparse.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sums)| {
+            for part in &parts {
+                sums.iter_mut().zip(&part.sparse[chunk * CHUNK..]).for_each(|(sum, value)| *sum += value);
+            }
+        });
+        for part in &parts {
+            sum.dense.iter_mut().zip(&part.dense).for_each(|(sum, value)| *sum += value);
+        }
+    }
+
+    fn products(&self, sum: &RowSum, rows: &[u32], out: &mut [f32]) {
+        let product = |instance: usize| {
+            let Row { sparse, dense } = self.all.x.row(instance);
+            dot_sparse(&sum.sparse, sparse) + dot_dense(&sum.dense, dense)
+        };
+        let reached = self.cost.reached.par_iter().with_min_len(MIN_TASK_ROWS).enumerate();
+        let of_instances: Vec<f32> =
+            reached.map(|(instance, &reached)| if reached { product(instance) } else { 0.0 }).collect();
+        let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
+        rows.zip(out).for_each(|(&row, out)| {
+            let (scale, shares) = self.row(row);
+            *out = scale * dot_sparse(&of_instances, shares);
+        });
+    }
+}
+
+/// Four running sums: one chain of additions would wait for itself at every entry.
+fn dot_sparse(dense: &[f32], row: SparseRow<'_>) -> f32 {
+    let mut lanes = [0.0f32; 4];
+    let (indices, last_indices) = row.indices.as_chunks::<4>();
+    let (values, last_values) = row.values.as_chunks::<4>();
+    for (indices, values) in indices.iter().zip(values) {
+        for lane in 0..4 {
+            lanes[lane] += dense[indices[lane] as usize] * values[lane];
+        }
+    }
+    let last = last_indices.iter().zip(last_values);
+    let last: f32 = last.map(|(&index, &value)| dense[index as usize] * value).sum();
+    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Node;
+    use crate::sums::NodeRows;
+    use ndarray::Array2;
+
+    /// 40 instances and 12 rows of three to five of them, the last of none.
+    fn sample() -> (Csr, Features) {
+        let entries = |row: u32| {
+            let feature = move |k: u32| (row * 7 + k * 5) % 30;
+            let mut entries: Vec<_> =
+                (0..5).map(|k| (feature(k), 0.5 + ((row + k) % 3) as f32)).collect();
+            entries.sort_by_key(|entry| entry.0);
+            entries
+        };
+        let dense = Array2::from_shape_fn((40, 3), |(row, col)| ((row * 3 + col) % 7) as f32 - 3.0);
+        let x = Features::new(Csr::from_rows(30, (0..40).map(entries)).unwrap(), Some(dense)).unwrap();
+        let of_row = |row: u32| {
+            let n = if row == 11 { 0 } else { 3 + row % 3 };
+            (0..n).map(|k| (row * 2 + k * 4, 0.25 + k as f32)).collect::<Vec<_>>()
+        };
+        (Csr::from_rows(40, (0..12).map(of_row)).unwrap(), x)
+    }
+
+    /// The rows, made in the simplest way.
+    fn made(shares: &Csr, x: &Features, ids: &[u32]) -> Features {
+        let mut rows = Array2::<f32>::zeros((ids.len(), x.n_sparse() + x.n_dense()));
+        for (mut out, &id) in rows.rows_mut().into_iter().zip(ids) {
+            for (instance, share) in shares.row(id as usize).iter() {
+                let row = x.row(instance as usize);
+                row.sparse.iter().for_each(|(feature, value)| out[feature as usize] += share * value);
+                (x.n_sparse()..).zip(row.dense).for_each(|(at, value)| out[at] += share * value);
+            }
+            let length = out.dot(&out).sqrt();
+            if length > 0.0 {
+                out /= length;
+            }
+        }
+        Features::new(Csr::empty(ids.len(), 0), Some(rows)).unwrap()
+    }
+
+    #[test]
+    fn sums_and_products_are_those_of_the_rows() {
+        let (shares, x) = sample();
+        let make = |ids: &[u32]| Ok(made(&shares, &x, ids));
+        let all = SummedRows::new(&shares, &x, &make);
+        let ids = vec![1, 4, 5, 9, 11];
+        let rows = all.make(&ids).unwrap();
+        let (node, summed) = (Node::root(&rows), SumRows::new(&all, ids));
+        let there = NodeRows { node: &node, dense: rows.dense() };
+        assert_eq!((summed.n_rows(), summed.is_zero(3), summed.is_zero(4)), (5, false, true));
+        let picked = [(0, 1.0), (2, -0.5), (3, 2.0)];
+        let (mut a, mut b) = (RowSum::zero(there.widths()), RowSum::zero(summed.widths()));
+        there.add(&mut a, &picked);
+        summed.add(&mut b, &picked);
+        let both: Vec<f32> = b.sparse.iter().chain(&b.dense).copied().collect();
+        assert!(a.dense.iter().zip(&both).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?} {b:?}");
+        let (mut p, mut q) = ([0.0; 3], [0.0; 3]);
+        there.products(&a, &[0, 3, 4], &mut p);
+        summed.products(&b, &[0, 3, 4], &mut q);
+        assert!(p.iter().zip(&q).all(|(p, q)| (p - q).abs() < 1e-5) && p[0] > 0.1, "{p:?} {q:?}");
+    }
+
+    #[test]
+    fn a_row_whose_values_cancel_out_has_the_scale_of_the_rest() {
+        let x = Features::from_sparse(
+            Csr::from_rows(2, [vec![(0, 1.0), (1, 2.0)], vec![(0, -1.0)], vec![(0, 4.0)]]).unwrap(),
+        );
+        let shares = Csr::from_rows(3, [vec![(0, 1.0), (1, 1.0)], vec![(0, 1.0), (1, 1.0), (2, 0.5)]]).unwrap();
+        let scales = scales(&shares, &x);
+        assert_eq!(scales, [0.5, 1.0 / 8f32.sqrt()]);
+    }
+
+    #[test]
+    fn shares_pay_where_instances_have_many_labels() {
+        let x = Features::from_sparse(Csr::from_rows(9, (0..50).map(|_| (0..9).map(|at| (at, 1.0)))).unwrap());
+        let few = Csr::from_rows(50, (0..50).map(|row| [(row, 1.0)])).unwrap();
+        let many = Csr::from_rows(50, (0..50).map(|_| (0..50).map(|at| (at, 1.0)))).unwrap();
+        assert!(!SummedRows::pays(&few, &x));
+        // 50 × 50 × 9 entries against 50 × 50 shares and 50 × 9 entries.
+        assert!(SummedRows::pays(&many, &x));
+    }
+}
