@@ -1,6 +1,7 @@
 //! What can be typed. Nothing here opens a file or does any work: `cli` resolves it.
 
 mod data;
+mod compress;
 mod disentangle;
 mod distill;
 mod encode;
@@ -19,6 +20,7 @@ mod tune;
 mod vectorizer;
 
 pub(crate) use data::{DataArgs, HyperArgs};
+pub(crate) use compress::CompressArgs;
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
 pub(crate) use distill::DistillArgs;
 pub(crate) use encode::EncodeArgs;
@@ -29,7 +31,7 @@ pub(crate) use inspect::InspectArgs;
 pub(crate) use models::{DeviceArgs, ModelsArgs};
 pub(crate) use params::ParamArgs;
 pub(crate) use predict::{OutputFormat, PredictArgs};
-pub(crate) use reading::{LabelArgs, ReadArgs};
+pub(crate) use reading::{LabelArgs, LabelByArg, ReadArgs};
 pub(crate) use search::SearchArgs;
 pub(crate) use synth::{MultiSenseArgs, ShapedArgs, ShapedFormat, Synth, SynthArgs, SynthOutput};
 pub(crate) use train::TrainArgs;
@@ -80,6 +82,8 @@ pub(crate) enum Verb {
     Tune(Box<TuneArgs>),
     /// Give labels further places in the tree of a trained model
     Disentangle(Box<DisentangleArgs>),
+    /// Make a trained model smaller
+    Compress(CompressArgs),
     /// Write the embeddings of texts
     Encode(EncodeArgs),
     /// Make a table of token vectors that imitates an encoder

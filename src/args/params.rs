@@ -214,9 +214,12 @@ struct SolverArgs {
     /// Keep at most this many weights of a label, the largest, the intercept counted [default: all]
     #[arg(long, value_name = "N", value_parser = per_layer::<usize>)]
     max_nonzeros: Option<PerLayer<usize>>,
-    #[arg(long, value_name = "NAME", value_parser = named::<WeightType>,
-        help = help("How weights are stored: bf16, f32", name(&WeightType::default())))]
+    #[arg(long, value_name = "NAME", value_parser = named::<WeightType>, visible_alias = "quantize",
+        help = help("How weights are stored: bf16, f32, int8 (a byte each, with a scale for what a feature has in a cluster)", name(&WeightType::default())))]
     weights: Option<WeightType>,
+    /// Weights that are in memory at a time, about: layers that have more are trained and written in parts
+    #[arg(long, value_name = "N")]
+    part_weights: Option<u64>,
 }
 
 fn svm() -> SvmParams {
@@ -226,6 +229,7 @@ fn svm() -> SvmParams {
 impl SolverArgs {
     fn apply(&self, linear: &mut XrLinearParams) {
         set(&self.weights, &mut linear.weights);
+        linear.part_weights = self.part_weights.or(linear.part_weights);
         let svm = &mut linear.svm;
         spread(&self.loss, svm, |svm, value| svm.loss = value);
         spread(&self.cp, svm, |svm, value| svm.cost_positive = value);

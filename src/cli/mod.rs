@@ -1,5 +1,6 @@
 //! The commands: what was typed is resolved, then the work is done.
 
+mod compress;
 mod disentangle;
 mod distill;
 mod encode;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Verb::Train(verb) => train::run(&verb, &console(verb.json)?),
         Verb::Predict(verb) => predict::run(&verb, &console(verb.json)?),
         Verb::Disentangle(verb) => disentangle::run(&verb, &console(verb.json)?),
+        Verb::Compress(verb) => compress::run(&verb, &console(verb.json)?),
         Verb::Encode(verb) => encode::run(&verb, &console(verb.json)?),
         Verb::Distill(verb) => distill::run(&verb, &console(verb.json)?),
         Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),

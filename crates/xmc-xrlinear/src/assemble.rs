@@ -5,8 +5,8 @@
 //! The copy goes through slabs of bounded size, so that no second copy of a layer is ever in memory.
 
 use crate::XrLinearError;
-use crate::chunk::Chunk;
-use crate::layer::{BLOCK, MAX_SHIFT};
+use crate::chunk::{Chunk, Cursor};
+use crate::part::{BLOCK, MAX_SHIFT};
 use crate::record::{SHORT, Widths, first_number, is_wide, put_leb128, put_uint, start_width};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use xmc_store::ModelWriter;
 /// Bytes of records that a thread lays out at a time.
 const SLAB: u64 = 8 << 20;
 
-/// Writes a layer's records and their directory as sections `<prefix>/…`.
-pub(crate) fn write_layer(
+/// Writes the records of some clusters of a layer and their directory as sections `<prefix>/…`.
+pub(crate) fn write_part(
     writer: &ModelWriter,
     prefix: &str,
     widths: Widths,
@@ -24,29 +24,19 @@ pub(crate) fn write_layer(
     chunks: &[Chunk],
 ) -> Result<(), XrLinearError> {
     let layout = Layout::new(widths, n_features, chunks);
-    let mut records = writer.array::<u8>(&format!("{prefix}/records"))?;
     let slabs = layout.slabs();
-    // A batch of slabs in parallel, then written in order.
-    for batch in slabs.chunks(rayon::current_num_threads()) {
-        let filled: Vec<Vec<u8>> =
-            batch.par_iter().map(|blocks| layout.fill(blocks.clone(), chunks)).collect();
-        for slab in filled {
-            records.push(&slab)?;
+    let firsts: Vec<u32> = slabs.iter().map(|blocks| (blocks.start * BLOCK) as u32).collect();
+    // Where the postings of each slab begin, so that none has to look for them.
+    let cursors: Vec<Vec<Cursor>> = chunks.par_iter().map(|chunk| chunk.cursors(widths, &firsts)).collect();
+    layout.write(writer, prefix, |number, slab| {
+        for (cluster, (chunk, cursors)) in chunks.iter().zip(&cursors).enumerate() {
+            slab.copy(cluster, chunk, cursors[number]);
         }
-    }
-    records.finish()?;
-    writer.put_array(&format!("{prefix}/blocks"), &layout.directory())?;
-    writer.put_array(&format!("{prefix}/lengths"), &layout.lengths)?;
-    let mut bias = writer.array::<f32>(&format!("{prefix}/bias"))?;
-    chunks.iter().try_for_each(|chunk| bias.push(&chunk.bias))?;
-    bias.finish()?;
-    let mut dense = writer.array::<f32>(&format!("{prefix}/dense"))?;
-    chunks.iter().try_for_each(|chunk| dense.push(&chunk.dense))?;
-    Ok(dense.finish()?)
+    })
 }
 
-/// Where every record goes. See [`crate::layer`] for the directory's form.
-struct Layout {
+/// Where every record goes. See [`crate::part`] for the directory's form.
+pub(crate) struct Layout {
     widths: Widths,
     /// Postings of each feature, and their bytes.
     counts: Vec<u32>,
@@ -72,7 +62,8 @@ impl Layout {
         Self::of_sizes(widths, counts, bytes)
     }
 
-    fn of_sizes(widths: Widths, counts: Vec<u32>, bytes: Vec<u64>) -> Self {
+    /// Records of so many postings and bytes of postings each.
+    pub(crate) fn of_sizes(widths: Widths, counts: Vec<u32>, bytes: Vec<u64>) -> Self {
         let record_len = |(&count, &bytes): (&u32, &u64)| match count {
             0 => 0,
             _ => bytes + widths.header_len(count as usize, bytes as usize) as u64,
@@ -114,8 +105,39 @@ impl Layout {
         slabs
     }
 
-    /// The records of the features of `blocks`.
-    fn fill(&self, blocks: Range<usize>, chunks: &[Chunk]) -> Vec<u8> {
+    /// Bytes of the records and of the directory.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let records = self.starts.last().copied().unwrap_or(0);
+        records + 8 * self.shifts.len() as u64 + 2 * self.lengths.len() as u64
+    }
+
+    /// Writes records and directory as sections `<prefix>/…`. `fill` puts the postings of a slab, by its number, into it.
+    pub(crate) fn write(
+        &self,
+        writer: &ModelWriter,
+        prefix: &str,
+        fill: impl Fn(usize, &mut Slab) + Sync,
+    ) -> Result<(), XrLinearError> {
+        let mut records = writer.array::<u8>(&format!("{prefix}/records"))?;
+        let slabs: Vec<_> = self.slabs().into_iter().enumerate().collect();
+        // A batch of slabs in parallel, then written in order.
+        for batch in slabs.chunks(rayon::current_num_threads()) {
+            let filled = batch.par_iter().map(|(number, blocks)| {
+                let mut slab = self.open(blocks.clone());
+                fill(*number, &mut slab);
+                slab.out
+            });
+            for slab in filled.collect::<Vec<_>>() {
+                records.push(&slab)?;
+            }
+        }
+        records.finish()?;
+        writer.put_array(&format!("{prefix}/blocks"), &self.directory())?;
+        Ok(writer.put_array(&format!("{prefix}/lengths"), &self.lengths)?)
+    }
+
+    /// Room for the records of the features of `blocks`.
+    fn open(&self, blocks: Range<usize>) -> Slab {
         let base = self.starts[blocks.start];
         let mut slab = Slab {
             widths: self.widths,
@@ -123,22 +145,19 @@ impl Layout {
             first: blocks.start * BLOCK,
             open: Vec::with_capacity(blocks.len() * BLOCK),
         };
-        for block in blocks.clone() {
+        for block in blocks {
             let mut at = (self.starts[block] - base) as usize;
             for feature in block * BLOCK..((block + 1) * BLOCK).min(self.counts.len()) {
                 slab.open_record(at, self.counts[feature] as usize, self.bytes[feature] as usize);
                 at += usize::from(self.lengths[feature]) << self.shifts[block];
             }
         }
-        for (cluster, chunk) in chunks.iter().enumerate() {
-            slab.copy(cluster, chunk);
-        }
-        slab.out
+        slab
     }
 }
 
 /// Records of a range of features being filled.
-struct Slab {
+pub(crate) struct Slab {
     widths: Widths,
     out: Vec<u8>,
     first: usize,
@@ -159,6 +178,11 @@ struct Open {
 }
 
 impl Slab {
+    /// The features whose records these are.
+    pub(crate) fn features(&self) -> Range<u32> {
+        self.first as u32..(self.first + self.open.len()) as u32
+    }
+
     fn open_record(&mut self, at: usize, n: usize, bytes: usize) {
         let mut open = Open { n, clusters: at, wide: is_wide(bytes), ..Open::default() };
         if n > 0 {
@@ -171,27 +195,21 @@ impl Slab {
         self.open.push(open);
     }
 
-    fn copy(&mut self, cluster: usize, chunk: &Chunk) {
+    fn copy(&mut self, cluster: usize, chunk: &Chunk, from: Cursor) {
         let last = self.first + self.open.len();
-        let mut start = 0;
-        for (feature, weights) in chunk.postings(self.widths) {
+        let mut start = from.byte;
+        let postings = chunk.postings_from(self.widths, from.posting);
+        for (feature, weights) in postings.take_while(|&(feature, _)| (feature as usize) < last) {
             let len = self.widths.posting_len(weights);
-            if feature as usize >= last {
-                return;
-            }
-            if feature as usize >= self.first {
-                self.add(
-                    feature as usize - self.first,
-                    cluster,
-                    weights as u32,
-                    &chunk.bytes[start..start + len],
-                );
-            }
+            let posting = &chunk.bytes[start..start + len];
+            self.add(feature, cluster, weights as u32, posting);
             start += len;
         }
     }
 
-    fn add(&mut self, record: usize, cluster: usize, weights: u32, posting: &[u8]) {
+    /// Adds the next posting of a feature's record.
+    pub(crate) fn add(&mut self, feature: u32, cluster: usize, weights: u32, posting: &[u8]) {
+        let record = feature as usize - self.first;
         let Widths { id, col, .. } = self.widths;
         let Open { n, done, clusters, postings, next, wide } = self.open[record];
         let codes = clusters + self.widths.clusters_len(n);

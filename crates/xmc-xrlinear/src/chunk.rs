@@ -1,7 +1,6 @@
 //! The trained weights of one cluster's children, encoded as postings and sorted by feature.
 
-use crate::WeightType;
-use crate::record::{Widths, put_columns, put_uint, to_bf16, uint};
+use crate::record::{Widths, put_posting, put_uint, uint};
 use xmc_linear::{GroupWeights, LANES};
 
 /// One cluster's weights: for each feature a posting (see [`crate::record`]).
@@ -37,9 +36,33 @@ impl Chunk {
 
     /// Feature and number of weights of each posting.
     pub(crate) fn postings(&self, widths: Widths) -> impl Iterator<Item = (u32, usize)> {
-        let weights = move |at| uint(&self.codes, widths.col, at) as usize + 1;
-        self.features.iter().enumerate().map(move |(at, &feature)| (feature, weights(at)))
+        self.postings_from(widths, 0)
     }
+
+    /// The same from posting number `first` on.
+    pub(crate) fn postings_from(&self, widths: Widths, first: usize) -> impl Iterator<Item = (u32, usize)> {
+        let weights = move |at| uint(&self.codes, widths.col, at) as usize + 1;
+        self.features.iter().enumerate().skip(first).map(move |(at, &feature)| (feature, weights(at)))
+    }
+
+    /// The first posting whose feature is not below each of `features`, which increase.
+    pub(crate) fn cursors(&self, widths: Widths, features: &[u32]) -> Vec<Cursor> {
+        let (mut cursors, mut here) = (Vec::with_capacity(features.len()), Cursor::default());
+        for (feature, weights) in self.postings(widths) {
+            let passed = features[cursors.len()..].iter().take_while(|first| **first <= feature).count();
+            cursors.extend(std::iter::repeat_n(here, passed));
+            here = Cursor { posting: here.posting + 1, byte: here.byte + widths.posting_len(weights) };
+        }
+        cursors.resize(features.len(), here);
+        cursors
+    }
+}
+
+/// A posting of a chunk: its number, and where its bytes begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Cursor {
+    pub(crate) posting: usize,
+    pub(crate) byte: usize,
 }
 
 /// Where a posting was written.
@@ -61,7 +84,7 @@ struct Unsorted {
 
 /// How far a group has been read.
 #[derive(Clone, Copy, Default)]
-struct Cursor {
+struct Progress {
     row: usize,
     value: usize,
 }
@@ -73,7 +96,7 @@ impl Unsorted {
     }
 
     fn merge(&mut self, features: &[u32], groups: &[GroupWeights]) {
-        let mut cursors = vec![Cursor::default(); groups.len()];
+        let mut cursors = vec![Progress::default(); groups.len()];
         loop {
             let heads = groups.iter().zip(&cursors).filter_map(|(group, at)| group.features.get(at.row));
             let Some(&feature) = heads.min() else { return };
@@ -89,7 +112,7 @@ impl Unsorted {
     }
 
     /// Adds one group's row to the current posting.
-    fn take(&mut self, number: usize, group: &GroupWeights, at: &mut Cursor) {
+    fn take(&mut self, number: usize, group: &GroupWeights, at: &mut Progress) {
         let mut lanes = group.lanes[at.row];
         let n = lanes.count_ones() as usize;
         self.values.extend_from_slice(&group.values[at.value..at.value + n]);
@@ -97,18 +120,13 @@ impl Unsorted {
             self.cols.push((number * LANES) as u32 + lanes.trailing_zeros());
             lanes &= lanes - 1;
         }
-        *at = Cursor { row: at.row + 1, value: at.value + n };
+        *at = Progress { row: at.row + 1, value: at.value + n };
     }
 
     fn write(&mut self, feature: u32) {
         let (widths, weights, start) = (self.widths, self.cols.len(), self.bytes.len());
         self.postings.push(Posting { feature, weights: weights as u32, start });
-        self.bytes.resize(start + widths.posting_len(weights), 0);
-        let (columns, values) = self.bytes[start..].split_at_mut(widths.columns_len(weights));
-        put_columns(widths, &self.cols, columns);
-        for (out, &value) in values.chunks_exact_mut(widths.value.width()).zip(&self.values) {
-            put_value(widths.value, value, out);
-        }
+        put_posting(widths, &self.cols, &self.values, &mut self.bytes);
     }
 
     fn sorted(mut self) -> Chunk {
@@ -128,13 +146,5 @@ impl Unsorted {
             bytes,
             ..Chunk::default()
         }
-    }
-}
-
-#[inline(always)]
-fn put_value(kind: WeightType, value: f32, out: &mut [u8]) {
-    match kind {
-        WeightType::Bf16 => out[..2].copy_from_slice(&to_bf16(value).to_le_bytes()),
-        WeightType::F32 => out[..4].copy_from_slice(&value.to_le_bytes()),
     }
 }

@@ -9,6 +9,9 @@ use xmc_tree::TreeError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum XrLinearError {
+    /// Parts of no weights.
+    #[error("`part_weights` is 0, expected at least 1 weight in memory at a time")]
+    PartWeights,
     /// Matrices (or the tree) of different sizes.
     #[error("{what}: expected {expected}, found {found}")]
     Shape {

@@ -1,10 +1,7 @@
 //! The stored weights of one layer, and margins from them.
-//!
-//! The directory finds a feature's record (see [`crate::record`]) in two reads: features are taken in blocks of 16;
-//! a block has the position of its first record (56 bits) and a shift (8 bits), and each feature the length of its
-//! record, 16 bits in units of `2^shift` bytes. That is 2.5 bytes a feature, where plain offsets take 8.
 
 use crate::XrLinearError;
+use crate::part::{Part, part_prefix};
 use crate::record::{Record, SHORT, Widths, accumulate};
 use std::ops::Range;
 use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch, prefetch};
@@ -12,22 +9,12 @@ use xmc_sparse::{Row, Scored};
 use xmc_store::{Buffer, Container, ModelWriter};
 use xmc_tree::TreeLayer;
 
-/// Features of a block of the directory.
-pub(crate) const BLOCK: usize = 16;
-/// Shifts are below this.
-pub(crate) const MAX_SHIFT: u8 = 32;
-const START: u64 = (1 << 56) - 1;
-/// Bytes of a record that are asked for in advance.
-const FETCH: usize = 192;
-
 /// The weights of one layer, as they lie in the container.
 #[derive(Debug, Clone)]
 pub struct LayerWeights {
-    widths: Widths,
+    /// The clusters' weights, in their order.
+    parts: Vec<Part>,
     n_dense: usize,
-    blocks: Buffer<u64>,
-    lengths: Buffer<u16>,
-    records: Buffer<u8>,
     bias: Buffer<f32>,
     dense: Buffer<f32>,
 }
@@ -39,6 +26,8 @@ pub(crate) struct LayerScratch {
     places: Vec<u32>,
     /// Where each beam member's margins start.
     starts: Vec<usize>,
+    /// Place in the beam and number within the part of the beam members that a part has.
+    members: Vec<(u32, u32)>,
     /// Record of each feature of the query: start and length.
     found: Vec<(usize, usize)>,
     /// Postings of the query's features in the beam's clusters.
@@ -48,7 +37,7 @@ pub(crate) struct LayerScratch {
 /// A posting that belongs to a beam member.
 #[derive(Debug, Clone, Copy)]
 struct Hit {
-    /// Where it lies in the records.
+    /// Where it lies in the part's records.
     start: usize,
     weights: u32,
     place: u32,
@@ -64,19 +53,28 @@ impl LayerWeights {
         widths: Widths,
         (n_sparse, n_dense): (usize, usize),
     ) -> Result<Self, XrLinearError> {
-        let this = Self {
-            widths,
-            n_dense,
-            blocks: container.array(&format!("{prefix}/blocks"))?,
-            lengths: container.array(&format!("{prefix}/lengths"))?,
-            records: container.array(&format!("{prefix}/records"))?,
-            bias: container.array(&format!("{prefix}/bias"))?,
-            dense: container.array(&format!("{prefix}/dense"))?,
-        };
         let wrong = |what| Err(XrLinearError::Inconsistent { layer: number, what });
-        if this.lengths.len() != n_sparse || this.blocks.len() != n_sparse.div_ceil(BLOCK) {
-            return wrong("the directory has another number of features");
+        let (section, n_clusters) = (format!("{prefix}/parts"), layer.n_parents() as u32);
+        let mut firsts = match container.has(&section) {
+            true => container.array::<u32>(&section)?.to_vec(),
+            false => vec![0],
+        };
+        firsts.push(n_clusters);
+        if firsts[0] != 0 || !firsts.is_sorted_by(|a, b| a < b) {
+            return wrong("the parts are not ranges of the layer's clusters, one after the other");
         }
+        let n_parts = firsts.len() - 1;
+        let mut parts = Vec::with_capacity(n_parts);
+        for (at, range) in firsts.windows(2).enumerate() {
+            let prefix = part_prefix(prefix, at, n_parts);
+            match Part::open(container, &prefix, range[0]..range[1], widths, n_sparse)? {
+                Some(part) => parts.push(part),
+                None => return wrong("the directory has another number of features"),
+            }
+        }
+        let bias = container.array(&format!("{prefix}/bias"))?;
+        let dense = container.array(&format!("{prefix}/dense"))?;
+        let this = Self { parts, n_dense, bias, dense };
         if this.bias.len() != layer.n_slots() {
             return wrong("the intercepts are not one for each slot of the tree");
         }
@@ -88,29 +86,30 @@ impl LayerWeights {
 
     /// Bytes of all sections.
     pub fn n_bytes(&self) -> usize {
-        8 * self.blocks.len()
-            + 2 * self.lengths.len()
-            + self.records.len()
-            + 4 * (self.bias.len() + self.dense.len())
+        self.parts.iter().map(Part::n_bytes).sum::<usize>() + 4 * (self.bias.len() + self.dense.len())
     }
 
     /// Writes the layer as it is, as sections `<prefix>/…`.
     pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
-        writer.put_array(&format!("{prefix}/blocks"), &self.blocks)?;
-        writer.put_array(&format!("{prefix}/lengths"), &self.lengths)?;
-        writer.put_array(&format!("{prefix}/records"), &self.records)?;
+        for (number, part) in self.parts.iter().enumerate() {
+            part.write(writer, &part_prefix(prefix, number, self.parts.len()))?;
+        }
+        self.write_beside_parts(writer, prefix)
+    }
+
+    /// Writes what the layer has beside its parts.
+    pub(crate) fn write_beside_parts(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
+        if self.parts.len() > 1 {
+            let firsts: Vec<u32> = self.parts.iter().map(|part| part.clusters.start).collect();
+            writer.put_array(&format!("{prefix}/parts"), &firsts)?;
+        }
         writer.put_array(&format!("{prefix}/bias"), &self.bias)?;
         Ok(writer.put_array(&format!("{prefix}/dense"), &self.dense)?)
     }
 
-    /// Form of the records.
-    pub(crate) fn widths(&self) -> Widths {
-        self.widths
-    }
-
-    /// Number of sparse features.
-    pub(crate) fn n_sparse(&self) -> usize {
-        self.lengths.len()
+    /// The parts, one at least.
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// Intercepts of `slots`.
@@ -123,20 +122,9 @@ impl LayerWeights {
         &self.dense[slots.start * self.n_dense..slots.end * self.n_dense]
     }
 
-    /// The record of `feature`; `None` when it is damaged.
-    pub(crate) fn record(&self, feature: u32) -> Option<Record<'_>> {
-        let (start, len) = self.locate(feature);
-        match len {
-            0 => Some(Record::empty(self.widths)),
-            _ => Record::parse(self.widths, self.records.get(start..start.checked_add(len)?)?),
-        }
-    }
-
     /// Stored weights, without intercepts and dense ones; counts them.
     pub fn n_weights(&self) -> u64 {
-        let of_record = |record: Record<'_>| (0..record.n).map(|at| record.n_weights(at) as u64).sum::<u64>();
-        let records = (0..self.n_sparse() as u32).filter_map(|feature| self.record(feature));
-        records.map(of_record).sum()
+        self.parts.iter().map(Part::n_weights).sum()
     }
 
     /// Appends the margins of all children of `beam`'s clusters for one instance.
@@ -164,40 +152,11 @@ impl LayerWeights {
     /// Adds the part of `feature`, of value `x`, in the margins of `cluster`'s children to `sums`, which has room for
     /// whole vectors of them. One feature of one cluster: a query as a whole goes through [`Self::score`].
     pub(crate) fn add_feature(&self, cluster: u32, feature: u32, x: f32, sums: &mut [f32]) {
-        let Some((weights, posting)) = self.posting(cluster, feature) else { return };
-        dispatch(AddPosting { widths: self.widths, weights, posting, x, sums });
-    }
-
-    /// The weights of `feature` in `cluster`: their number and their bytes.
-    fn posting(&self, cluster: u32, feature: u32) -> Option<(usize, &[u8])> {
-        let (start, len) = self.locate(feature);
-        let bytes = self.records.get(start..start.wrapping_add(len)).filter(|bytes| !bytes.is_empty())?;
-        let record = Record::parse(self.widths, bytes)?;
-        let (number, start) = if record.n > SHORT {
-            let number = record.find(cluster)?;
-            (number, record.start(number))
-        } else {
-            let number = (0..record.n).find(|&number| record.cluster(number) == cluster)?;
-            (number, (0..number).map(|before| self.widths.posting_len(record.n_weights(before))).sum())
-        };
-        let weights = record.n_weights(number);
-        Some((weights, record.postings.get(start..start + self.widths.posting_len(weights))?))
-    }
-
-    /// Where the record of `feature` lies: start and length, length 0 when it has none.
-    #[inline(always)]
-    fn locate(&self, feature: u32) -> (usize, usize) {
-        let (block, at) = (feature as usize / BLOCK, feature as usize % BLOCK);
-        let (Some(&packed), Some(lengths)) =
-            (self.blocks.get(block), self.lengths.get(block * BLOCK..feature as usize + 1))
-        else {
-            return (0, 0);
-        };
-        let before: usize = lengths[..at].iter().map(|&len| usize::from(len)).sum();
-        let shift = (packed >> 56) as u32 & 63;
-        let start = (packed & START) as usize;
-        // Wrapping: numbers of a damaged directory may be too large, and then point nowhere.
-        (start.wrapping_add(before << shift), usize::from(lengths[at]) << shift)
+        let number = self.parts.partition_point(|part| part.clusters.end <= cluster);
+        let part = self.parts.get(number);
+        let found = part.and_then(|part| Some((part.widths, part.posting(part.local(cluster)?, feature)?)));
+        let Some((widths, (weights, posting))) = found else { return };
+        dispatch(AddPosting { widths, weights, posting, x, sums });
     }
 }
 
@@ -234,13 +193,10 @@ impl WithSimd for ScoreLayer<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        self.find_records();
         self.start_with_bias();
-        self.scratch.hits.clear();
-        for at in 0..self.row.sparse.nnz() {
-            self.find_postings(at);
+        for part in &self.weights.parts {
+            self.add_part(simd, part);
         }
-        self.add_postings(simd);
         self.add_dense();
         for parent in self.beam {
             self.scratch.places[parent.id as usize] = 0;
@@ -249,22 +205,22 @@ impl WithSimd for ScoreLayer<'_> {
 }
 
 impl ScoreLayer<'_> {
-    /// Looks up all records before any is read: their cache misses overlap.
+    /// Adds what the sparse features say in the beam's clusters of `part`.
     #[inline(always)]
-    fn find_records(&mut self) {
-        let (weights, found) = (self.weights, &mut self.scratch.found);
-        for &feature in self.row.sparse.indices {
-            prefetch(&weights.blocks, feature as usize / BLOCK);
-            prefetch(&weights.lengths, feature as usize & !(BLOCK - 1));
+    fn add_part<S: Simd>(&mut self, simd: S, part: &Part) {
+        let LayerScratch { members, found, hits, .. } = &mut *self.scratch;
+        members.clear();
+        let places = self.beam.iter().zip(0u32..);
+        members.extend(places.filter_map(|(parent, place)| Some((place, part.local(parent.id)?))));
+        if members.is_empty() {
+            return;
         }
-        found.clear();
-        for &feature in self.row.sparse.indices {
-            let (start, len) = weights.locate(feature);
-            for line in (0..len.min(FETCH)).step_by(64) {
-                prefetch(&weights.records, start.wrapping_add(line));
-            }
-            found.push((start, len));
+        hits.clear();
+        part.find_records(self.row.sparse.indices, found);
+        for at in 0..self.row.sparse.nnz() {
+            self.find_postings(part, at);
         }
+        self.add_postings(simd, part);
     }
 
     /// Margins begin as intercepts; notes where each beam member's lie.
@@ -284,19 +240,25 @@ impl ScoreLayer<'_> {
 
     /// Notes the postings of feature number `at` of the query that lie in the beam, and asks for their bytes.
     #[inline(always)]
-    fn find_postings(&mut self, at: usize) {
-        let (start, len) = self.scratch.found[at];
+    fn find_postings(&mut self, part: &Part, at: usize) {
+        let LayerScratch { members, found, hits, places, .. } = &mut *self.scratch;
+        let (start, len) = found[at];
         let x = self.row.sparse.values[at];
-        let Some(bytes) = self.weights.records.get(start..start.wrapping_add(len)).filter(|_| len > 0) else {
+        let Some(bytes) = part.records.get(start..start.wrapping_add(len)).filter(|_| len > 0) else {
             return;
         };
-        let Some(record) = Record::parse(self.weights.widths, bytes) else { return };
+        let Some(record) = Record::parse(part.widths, bytes) else { return };
         let first = start + len - record.postings.len();
+        let mut hit = |hit: Hit| {
+            prefetch(&part.records, hit.start);
+            prefetch(&part.records, hit.start + 64);
+            hits.push(hit);
+        };
         if record.n > SHORT {
-            for (place, parent) in self.beam.iter().enumerate() {
-                if let Some(number) = record.find(parent.id) {
+            for &(place, cluster) in &*members {
+                if let Some(number) = record.find(cluster) {
                     let start = first + record.start(number);
-                    self.hit(Hit { start, weights: record.n_weights(number) as u32, place: place as u32, x });
+                    hit(Hit { start, weights: record.n_weights(number) as u32, place, x });
                 }
             }
             return;
@@ -304,23 +266,19 @@ impl ScoreLayer<'_> {
         let mut start = first;
         for number in 0..record.n {
             let weights = record.n_weights(number);
-            if let Some(place) = self.place(record.cluster(number)) {
-                self.hit(Hit { start, weights: weights as u32, place, x });
+            // A damaged record may name any cluster.
+            let cluster = part.clusters.start.wrapping_add(record.cluster(number));
+            let place = places.get(cluster as usize).and_then(|place| place.checked_sub(1));
+            if let Some(place) = place {
+                hit(Hit { start, weights: weights as u32, place, x });
             }
-            start += self.weights.widths.posting_len(weights);
+            start += part.widths.posting_len(weights);
         }
     }
 
     #[inline(always)]
-    fn hit(&mut self, hit: Hit) {
-        prefetch(&self.weights.records, hit.start);
-        prefetch(&self.weights.records, hit.start + 64);
-        self.scratch.hits.push(hit);
-    }
-
-    #[inline(always)]
-    fn add_postings<S: Simd>(&mut self, simd: S) {
-        let (widths, records) = (self.weights.widths, &self.weights.records[..]);
+    fn add_postings<S: Simd>(&mut self, simd: S, part: &Part) {
+        let (widths, records) = (part.widths, &part.records[..]);
         // Whole vectors of siblings are added, zeros where a cluster has no more children.
         let n_margins = self.margins.len();
         self.margins.resize(n_margins + LANES, 0.0);
@@ -332,12 +290,6 @@ impl ScoreLayer<'_> {
             }
         }
         self.margins.truncate(n_margins);
-    }
-
-    /// The place of `cluster` in the beam, if it is there.
-    #[inline(always)]
-    fn place(&self, cluster: u32) -> Option<u32> {
-        self.scratch.places.get(cluster as usize)?.checked_sub(1)
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@
 
 mod assemble;
 mod chunk;
+mod compress;
 mod error;
 mod explain;
 mod heads;
@@ -17,6 +18,8 @@ mod layer;
 mod model;
 mod negatives;
 mod params;
+mod part;
+mod pieces;
 mod record;
 mod relevance;
 mod reuse;
@@ -25,15 +28,18 @@ mod roundtrip;
 mod rows;
 mod train;
 mod upper;
+mod value;
 
+pub use compress::Compression;
 pub use error::XrLinearError;
 pub use explain::{MarginParts, SearchTrace, TraceStep};
 pub use heads::DenseHeads;
 pub use layer::LayerWeights;
 pub use model::{Scratch, XrLinear};
 pub use negatives::Negatives;
-pub use params::{CheckedXrLinearParams, MatcherBeam, WeightType, XrLinearParams};
+pub use params::{CheckedXrLinearParams, MatcherBeam, XrLinearParams};
 pub use relevance::{RelevanceMode, RelevanceNorm, RelevanceParams};
 pub use reuse::LeavesReport;
 pub use train::{Instances, TrainReport};
 pub use upper::UpperLayers;
+pub use value::WeightType;

@@ -25,7 +25,7 @@ impl ModelInfo {
         Self::of_shape((x.n_sparse(), x.n_dense()), tree, weights)
     }
 
-    fn of_shape((n_sparse, n_dense): (usize, usize), tree: &LabelTree, weights: WeightType) -> Self {
+    pub(crate) fn of_shape((n_sparse, n_dense): (usize, usize), tree: &LabelTree, weights: WeightType) -> Self {
         Self {
             n_sparse: n_sparse as u64,
             n_dense: n_dense as u64,
@@ -57,7 +57,7 @@ impl ModelInfo {
 
     /// What `of` was trained with, for a tree with the same upper layers.
     pub(crate) fn like(of: &XrLinear, tree: &LabelTree) -> Self {
-        Self::of_shape(of.n_features, tree, of.layers[0].widths().value)
+        Self::of_shape(of.n_features, tree, of.weight_type())
     }
 
     /// Numbers of sparse and of dense features.
@@ -122,6 +122,11 @@ impl XrLinear {
         let layers = layers.map(|(number, layer)| info.open_layer(container, prefix, number, layer));
         let layers = layers.collect::<Result<_, _>>()?;
         Ok(Self { tree, layers, n_features: info.n_features() })
+    }
+
+    /// How the weights are stored.
+    pub fn weight_type(&self) -> WeightType {
+        self.layers[0].parts()[0].widths.value
     }
 
     /// The weights of every layer, root first.

@@ -1,30 +1,12 @@
 //! Hyper-parameters of training.
 
-use crate::{Negatives, RelevanceMode, RelevanceNorm, RelevanceParams, XrLinearError};
+use crate::{Negatives, RelevanceMode, RelevanceNorm, RelevanceParams, WeightType, XrLinearError};
 use serde::{Deserialize, Serialize};
 use xmc_linear::{CheckedSvmParams, SvmParams};
 use xmc_tree::{PerLayer, SearchParams};
 
-/// How stored weights are represented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WeightType {
-    /// The upper half of an `f32`: 8 significant bits, the same range. Half the size.
-    #[default]
-    Bf16,
-    /// Full precision.
-    F32,
-}
-
-impl WeightType {
-    /// Bytes of a value.
-    pub(crate) fn width(self) -> usize {
-        match self {
-            Self::Bf16 => 2,
-            Self::F32 => 4,
-        }
-    }
-}
+/// Weights of a part: about a gigabyte of them while they are put in order.
+const PART_WEIGHTS: u64 = 1 << 28;
 
 /// Parameters of XR-Linear training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -41,6 +23,9 @@ pub struct XrLinearParams {
     pub relevance: RelevanceParams,
     /// How weights are stored. Default `bf16`.
     pub weights: WeightType,
+    /// Weights that training keeps in memory at a time, about: layers that are expected to have more are solved and written in parts.
+    /// Four to six bytes each. At least 1; default 2^28, the whole layer in most models. Predictions are the same.
+    pub part_weights: Option<u64>,
     /// Orders the solver's passes. Default 0.
     pub seed: u64,
 }
@@ -92,6 +77,13 @@ impl XrLinearParams {
         self
     }
 
+    /// Sets how many weights are in memory at a time.
+    #[must_use]
+    pub fn part_weights(mut self, weights: impl Into<Option<u64>>) -> Self {
+        self.part_weights = weights.into();
+        self
+    }
+
     /// Sets the seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -102,8 +94,11 @@ impl XrLinearParams {
     /// The parameters, if each is in its range.
     ///
     /// # Errors
-    /// [`XrLinearError::Linear`], [`XrLinearError::Tree`] for a beam of 0.
+    /// [`XrLinearError::Linear`], [`XrLinearError::Tree`] for a beam of 0, [`XrLinearError::PartWeights`] for parts of no weights.
     pub fn check(&self) -> Result<CheckedXrLinearParams, XrLinearError> {
+        if self.part_weights == Some(0) {
+            return Err(XrLinearError::PartWeights);
+        }
         let matcher = SearchParams::default().beam_size(self.matcher_beam.0.clone());
         matcher.check()?;
         Ok(CheckedXrLinearParams {
@@ -112,6 +107,7 @@ impl XrLinearParams {
             matcher,
             relevance: self.relevance,
             weights: self.weights,
+            part_weights: self.part_weights.unwrap_or(PART_WEIGHTS),
             seed: self.seed,
         })
     }
@@ -126,5 +122,6 @@ pub struct CheckedXrLinearParams {
     pub(crate) matcher: SearchParams,
     pub(crate) relevance: RelevanceParams,
     pub(crate) weights: WeightType,
+    pub(crate) part_weights: u64,
     pub(crate) seed: u64,
 }

@@ -10,8 +10,10 @@
 //!          | bits                                   one for each cluster of the layer, in whole u64s
 //! codes   := number × n                             `col` bytes each: weights in the posting − 1
 //! starts  := number × (n − 1), when n > 16          where postings 1, 2 … begin: 4 bytes if wide, else 2
-//! posting := columns × weights, values × weights    places among the siblings, `col` bytes each
-//!          | bits, values × weights                 one bit for each sibling, in whole u16s
+//! posting := columns × weights, values              places among the siblings, `col` bytes each
+//!          | bits, values                           one bit for each sibling, in whole u16s
+//! values  := value × weights                        2 or 4 bytes each (bf16, f32)
+//!          | scale, value × weights                 a byte each (int8), see [`crate::value`]
 //! ```
 //!
 //! Each of the two choices is the shorter form (the list when they are equal), so neither needs a mark; bits of
@@ -23,6 +25,7 @@
 //! feature, and needs no index inside a chunk.
 
 use crate::WeightType;
+use crate::value::{from_bf16, from_int8, scale};
 use xmc_sparse::kernels::{LANES, Simd};
 
 /// Records of more postings say where each begins.
@@ -61,6 +64,17 @@ impl Widths {
         Self { id, col: bytes_for(max_siblings), value, cluster_bits, sibling_bits }
     }
 
+    /// The same for `n_clusters` of the layer's clusters.
+    pub(crate) fn of_part(self, n_clusters: usize) -> Self {
+        let Self { id, cluster_bits, .. } = Self::new(n_clusters, 1, self.value);
+        Self { id, cluster_bits, ..self }
+    }
+
+    /// The same with values of another type.
+    pub(crate) fn with_value(self, value: WeightType) -> Self {
+        Self { value, ..self }
+    }
+
     /// Whether a posting of `weights` weights lists its columns.
     #[inline(always)]
     pub(crate) fn lists_columns(self, weights: usize) -> bool {
@@ -76,7 +90,7 @@ impl Widths {
     /// Bytes of a posting.
     #[inline(always)]
     pub(crate) fn posting_len(self, weights: usize) -> usize {
-        self.columns_len(weights) + weights * self.value.width()
+        self.columns_len(weights) + self.value.len(weights)
     }
 
     /// Whether a record of `n` postings lists its clusters.
@@ -271,6 +285,15 @@ impl<'a> Record<'a> {
     }
 }
 
+/// Appends the posting of `columns`, which increase, and their `values`.
+pub(crate) fn put_posting(widths: Widths, columns: &[u32], values: &[f32], out: &mut Vec<u8>) {
+    let (start, weights) = (out.len(), columns.len());
+    out.resize(start + widths.posting_len(weights), 0);
+    let (places, stored) = out[start..].split_at_mut(widths.columns_len(weights));
+    put_columns(widths, columns, places);
+    widths.value.put(values, stored);
+}
+
 /// Writes the columns of a posting, which increase, to its first bytes: all 0 before.
 pub(crate) fn put_columns(widths: Widths, columns: &[u32], out: &mut [u8]) {
     for (at, &column) in columns.iter().enumerate() {
@@ -305,23 +328,50 @@ pub(crate) fn accumulate<S: Simd>(
     sums: &mut [f32],
 ) {
     let Some((columns, values)) = posting.split_at_checked(widths.columns_len(weights)) else { return };
-    if !widths.lists_columns(weights) {
-        return match widths.value {
-            WeightType::Bf16 => each_vector::<2>(columns, values, sums, |bits, values, sums| {
-                simd.add_expanded_bf16(x, bits, values, sums);
-            }),
-            WeightType::F32 => each_vector::<4>(columns, values, sums, |bits, values, sums| {
-                simd.add_expanded_f32(x, bits, values, sums);
-            }),
-        };
+    match widths.value {
+        WeightType::Bf16 => {
+            add_values::<S, 2>(simd, (widths, weights), columns, values, x, sums, from_bf16, S::add_expanded_bf16)
+        }
+        WeightType::F32 => add_values::<S, 4>(
+            simd,
+            (widths, weights),
+            columns,
+            values,
+            x,
+            sums,
+            f32::from_le_bytes,
+            S::add_expanded_f32,
+        ),
+        WeightType::Int8 => {
+            let Some((&code, values)) = values.split_first() else { return };
+            let x = x * scale(code);
+            add_values::<S, 1>(simd, (widths, weights), columns, values, x, sums, from_int8, S::add_expanded_int8);
+        }
     }
-    match (widths.col, widths.value) {
-        (1, WeightType::Bf16) => sparse::<1, 2>(columns, values, x, sums, bf16),
-        (2, WeightType::Bf16) => sparse::<2, 2>(columns, values, x, sums, bf16),
-        (_, WeightType::Bf16) => sparse::<4, 2>(columns, values, x, sums, bf16),
-        (1, WeightType::F32) => sparse::<1, 4>(columns, values, x, sums, f32::from_le_bytes),
-        (2, WeightType::F32) => sparse::<2, 4>(columns, values, x, sums, f32::from_le_bytes),
-        (_, WeightType::F32) => sparse::<4, 4>(columns, values, x, sums, f32::from_le_bytes),
+}
+
+/// The same for values of `W` bytes.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one loop for all types of values and both forms of columns")]
+fn add_values<S: Simd, const W: usize>(
+    simd: S,
+    (widths, weights): (Widths, usize),
+    columns: &[u8],
+    values: &[u8],
+    x: f32,
+    sums: &mut [f32],
+    decode: impl Fn([u8; W]) -> f32,
+    add_expanded: impl Fn(S, f32, u16, &[[u8; W]], &mut [f32; LANES]),
+) {
+    if !widths.lists_columns(weights) {
+        return each_vector::<W>(columns, values, sums, |bits, values, sums| {
+            add_expanded(simd, x, bits, values, sums);
+        });
+    }
+    match widths.col {
+        1 => sparse::<1, W>(columns, values, x, sums, decode),
+        2 => sparse::<2, W>(columns, values, x, sums, decode),
+        _ => sparse::<4, W>(columns, values, x, sums, decode),
     }
 }
 
@@ -358,31 +408,9 @@ fn sparse<const C: usize, const W: usize>(
     }
 }
 
-/// A value from its upper half.
-#[inline(always)]
-fn bf16(bytes: [u8; 2]) -> f32 {
-    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
-}
-
-/// The upper half of a finite value, rounded to nearest, ties to even.
-pub(crate) fn to_bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bf16_rounds_to_nearest() {
-        for value in [0.0f32, 1.0, -1.5, 3.0e-5, 123.456, -0.1] {
-            let back = bf16(to_bf16(value).to_le_bytes());
-            assert!((back - value).abs() <= value.abs() / 256.0, "{value} {back}");
-        }
-        assert_eq!(bf16(to_bf16(1.0 + 1.0 / 256.0).to_le_bytes()), 1.0);
-        assert_eq!(bf16(to_bf16(1.0 + 3.0 / 256.0).to_le_bytes()), 1.0 + 4.0 / 256.0);
-    }
 
     #[test]
     fn numbers_of_any_length_come_back() {

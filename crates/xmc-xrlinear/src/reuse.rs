@@ -6,7 +6,8 @@
 
 use crate::chunk::Chunk;
 use crate::model::ModelInfo;
-use crate::record::{Record, Widths, put_columns, put_uint, take_columns};
+use crate::part::Part;
+use crate::record::{Widths, put_columns, put_uint, take_columns};
 use crate::train::{Output, Training};
 use crate::upper::TrainedLeaves;
 use crate::{CheckedXrLinearParams, Instances, LayerWeights, TrainReport, UpperLayers, XrLinearError};
@@ -67,7 +68,7 @@ impl CheckedXrLinearParams {
         jobs.iter().zip(solved).for_each(|(&(_, at), chunk)| chunks[at] = Some(chunk));
         let chunks: Vec<Chunk> = chunks.into_iter().flatten().collect();
         let (clusters, trained) = (chunks.len(), jobs.len());
-        output.write(&tree, last..last + 1, chunks, progress)?;
+        output.write(&tree, &training.pieces(last), chunks, progress)?;
         Ok(LeavesReport { training: output.report, clusters, trained })
     }
 }
@@ -113,18 +114,23 @@ impl<'a> Reader<'a> {
 
     /// Completes those `chunks` that have begun. `None` when a record is damaged.
     fn read(&mut self, chunks: &mut [Option<Chunk>]) -> Option<()> {
-        for feature in 0..self.weights.n_sparse() as u32 {
-            self.read_record(feature, self.weights.record(feature)?, chunks)?;
+        for part in self.weights.parts() {
+            for feature in 0..part.n_sparse() as u32 {
+                self.read_record(part, feature, chunks)?;
+            }
         }
         Some(())
     }
 
-    fn read_record(&mut self, feature: u32, record: Record<'a>, chunks: &mut [Option<Chunk>]) -> Option<()> {
+    fn read_record(&mut self, part: &Part, feature: u32, chunks: &mut [Option<Chunk>]) -> Option<()> {
         let mut sound = true;
-        record.for_each(|cluster, weights, posting| match chunks.get_mut(cluster as usize) {
-            None => sound = false,
-            Some(None) => {}
-            Some(Some(chunk)) => sound &= self.add(chunk, (feature, cluster), weights, posting),
+        part.record(feature)?.for_each(|cluster, weights, posting| {
+            let cluster = part.clusters.start.saturating_add(cluster);
+            match chunks.get_mut(cluster as usize) {
+                None => sound = false,
+                Some(None) => {}
+                Some(Some(chunk)) => sound &= self.add(chunk, (feature, cluster), part.widths, weights, posting),
+            }
         })?;
         sound.then_some(())
     }
@@ -134,10 +140,11 @@ impl<'a> Reader<'a> {
         &mut self,
         chunk: &mut Chunk,
         (feature, cluster): (u32, u32),
+        from: Widths,
         weights: usize,
         posting: &[u8],
     ) -> bool {
-        let (from, to) = (self.weights.widths(), self.widths);
+        let to = self.widths;
         take_columns(from, weights, posting, &mut self.columns);
         let n_siblings = self.layer.children(cluster as usize).len();
         let sound = self.columns.len() == weights

@@ -3,16 +3,17 @@
 //! The layout has several forms: one cluster or many, narrow and wide numbers, columns and clusters as lists or as
 //! bits, records that are read along and records that are searched. Random layers go through all of them.
 
-use crate::assemble::write_layer;
+use crate::assemble::write_part;
 use crate::chunk::Chunk;
 use crate::layer::{LayerScratch, LayerWeights};
-use crate::record::{Widths, to_bf16};
+use crate::part::part_prefix;
+use crate::record::Widths;
 use crate::{WeightType, XrLinearError};
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use xmc_linear::{CompactRows, Compactor, GroupWeights, LANES};
 use xmc_sparse::{Csr, Features, Row, Scored, SparseRow};
 use xmc_store::ModelWriter;
@@ -61,7 +62,7 @@ impl Sample {
                 }
                 let places: Vec<usize> =
                     (0..layer.slots(cluster).len()).filter(|_| rng.gen_bool(fill)).collect();
-                let weight = |place| (place, rounded(kind, rng.gen_range(-2.0..2.0)));
+                let weight = |place| (place, rng.gen_range(-2.0..2.0));
                 let entries: Vec<(usize, f32)> = places.into_iter().map(weight).collect();
                 if !entries.is_empty() {
                     weights.insert((cluster, feature), entries);
@@ -96,11 +97,22 @@ impl Sample {
         Chunk::new(self.widths, &rows.into_original_features(), groups)
     }
 
-    fn store(&self, rng: &mut impl Rng) -> Result<LayerWeights, XrLinearError> {
-        let chunks: Vec<Chunk> =
-            (0..self.layer.n_parents()).map(|cluster| self.chunk(cluster, rng)).collect();
+    /// The layer in parts that begin at the clusters `firsts`.
+    fn store(&self, firsts: &[u32], rng: &mut impl Rng) -> Result<LayerWeights, XrLinearError> {
+        let n_clusters = self.layer.n_parents();
+        let chunks: Vec<Chunk> = (0..n_clusters).map(|cluster| self.chunk(cluster, rng)).collect();
         let writer = ModelWriter::in_memory();
-        write_layer(&writer, "layer", self.widths, self.n_features, &chunks)?;
+        for (part, &first) in firsts.iter().enumerate() {
+            let end = firsts.get(part + 1).map_or(n_clusters, |&end| end as usize);
+            let chunks = &chunks[first as usize..end];
+            let prefix = part_prefix("layer", part, firsts.len());
+            write_part(&writer, &prefix, self.widths.of_part(chunks.len()), self.n_features, chunks)?;
+        }
+        if firsts.len() > 1 {
+            writer.put_array("layer/parts", firsts)?;
+        }
+        writer.put_array("layer/bias", &self.bias)?;
+        writer.put_array::<f32>("layer/dense", &[])?;
         let container = writer.commit(&())?;
         LayerWeights::open(&container, "layer", 0, &self.layer, self.widths, (self.n_features, 0))
     }
@@ -112,7 +124,8 @@ impl Sample {
             let cluster = parent.id as usize;
             let mut sums = self.bias[self.layer.slots(cluster)].to_vec();
             for (feature, x) in row.iter() {
-                for &(place, weight) in self.weights.get(&(cluster, feature)).map_or(&[][..], Vec::as_slice) {
+                let entries = self.weights.get(&(cluster, feature)).map_or(&[][..], Vec::as_slice);
+                for (place, weight) in stored(self.widths.value, entries) {
                     sums[place] += x * weight;
                 }
             }
@@ -122,11 +135,13 @@ impl Sample {
     }
 }
 
-fn rounded(kind: WeightType, value: f32) -> f32 {
-    match kind {
-        WeightType::Bf16 => f32::from_bits(u32::from(to_bf16(value)) << 16),
-        WeightType::F32 => value,
-    }
+/// Values as they are after they have been stored.
+fn stored(kind: WeightType, entries: &[(usize, f32)]) -> Vec<(usize, f32)> {
+    let values: Vec<f32> = entries.iter().map(|entry| entry.1).collect();
+    let (mut bytes, mut back) = (vec![0; kind.len(values.len())], Vec::new());
+    kind.put(&values, &mut bytes);
+    kind.take(&bytes, &mut back);
+    entries.iter().zip(back).map(|(entry, value)| (entry.0, value)).collect()
 }
 
 /// Rows that number `features` in a random order: an instance for each feature, twice.
@@ -140,8 +155,11 @@ fn compact(n_features: usize, features: &[u32]) -> CompactRows {
 /// Scores random instances with beams of every width.
 fn assert_read_back(sample: &Sample, seed: u64) {
     let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed);
-    let stored = sample.store(rng).unwrap();
     let n_clusters = sample.layer.n_parents();
+    let more: BTreeSet<u32> = (0..rng.gen_range(0..4)).map(|_| rng.gen_range(0..n_clusters as u32)).collect();
+    let firsts: Vec<u32> = more.into_iter().chain([0]).collect::<BTreeSet<_>>().into_iter().collect();
+    let stored = sample.store(&firsts, rng).unwrap();
+    assert_eq!(stored.n_weights(), sample.weights.values().map(|entries| entries.len() as u64).sum::<u64>());
     let (mut scratch, mut margins) = (LayerScratch::default(), Vec::new());
     for width in [1, 2, 10, n_clusters / 3, n_clusters] {
         let mut beam: Vec<Scored> = (0..n_clusters as u32).map(|id| Scored { id, score: 0.0 }).collect();
@@ -173,10 +191,9 @@ proptest! {
         n_clusters in prop_oneof![Just(1usize), 2usize..20, 60usize..140, 250usize..300],
         max_siblings in prop_oneof![1usize..40, 250usize..300],
         n_features in 1usize..50,
-        full in any::<bool>(),
+        kind in prop_oneof![Just(WeightType::F32), Just(WeightType::Bf16), Just(WeightType::Int8)],
         seed in any::<u64>(),
     ) {
-        let kind = if full { WeightType::F32 } else { WeightType::Bf16 };
         // Many clusters or many siblings, so that a case stays small.
         let max_siblings = if n_clusters > 20 { max_siblings.min(12) } else { max_siblings };
         assert_read_back(&Sample::random(n_clusters, max_siblings, n_features, kind, seed), seed);
@@ -214,7 +231,7 @@ fn the_record_that_the_format_page_shows_is_what_is_written() {
     let rng = &mut Xoshiro256PlusPlus::seed_from_u64(0);
     let chunks: Vec<Chunk> = (0..300).map(|cluster| sample.chunk(cluster, rng)).collect();
     let writer = ModelWriter::in_memory();
-    write_layer(&writer, "layer", sample.widths, 8, &chunks).unwrap();
+    write_part(&writer, "layer", sample.widths, 8, &chunks).unwrap();
     let container = writer.commit(&()).unwrap();
     let mut page = vec![4, 5, 0, 2, 1, 0, 1, 2, 0x80, 0x3f];
     page.extend([0, 9, 0x00, 0xbf, 0x80, 0x3e]);

@@ -5,9 +5,11 @@
 //! matcher-aware negatives waits for the layers above it: those are finished, written, and asked where they send
 //! the training instances.
 
-use crate::assemble::write_layer;
+use crate::assemble::write_part;
 use crate::chunk::Chunk;
 use crate::model::{ModelInfo, match_clusters};
+use crate::part::part_prefix;
+use crate::pieces::{Piece, expected_weights};
 use crate::record::Widths;
 use crate::rows::{NodeRows, union};
 use crate::{CheckedXrLinearParams, LayerWeights, RelevanceMode, XrLinearError, relevance};
@@ -19,8 +21,8 @@ use xmc_linear::{
     CheckedSvmParams, CompactRows, Compactor, GroupWeights, LANES, LaneSolver, SolveReport, Targets,
 };
 use xmc_sparse::{Csr, Features, Progress, run_in_order};
-use xmc_store::ModelWriter;
-use xmc_tree::{LabelTree, Search};
+use xmc_store::{ModelWriter, SectionWriter};
+use xmc_tree::{LabelTree, Search, TreeLayer};
 
 /// What training did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -143,8 +145,11 @@ impl CheckedXrLinearParams {
             if layers.start > 0 {
                 training.send(output.open(tree, layers.start)?, progress);
             }
-            let chunks = training.solve(&training.jobs(layers.clone()), &mut output.report, progress);
-            output.write(tree, layers, chunks, progress)?;
+            let pieces: Vec<Piece> = layers.flat_map(|layer| training.pieces(layer)).collect();
+            for batch in Piece::batches(&pieces, self.part_weights) {
+                let chunks = training.solve(&jobs(batch), &mut output.report, progress);
+                output.write(tree, batch, chunks, progress)?;
+            }
         }
         Ok(())
     }
@@ -159,38 +164,80 @@ impl CheckedXrLinearParams {
     }
 }
 
+/// All clusters of `pieces`: layer and cluster, layer after layer.
+fn jobs(pieces: &[Piece]) -> Vec<(usize, usize)> {
+    pieces.iter().flat_map(|piece| piece.clusters.clone().map(|cluster| (piece.layer, cluster))).collect()
+}
+
 /// Where finished layers go.
 pub(crate) struct Output<'a> {
     info: ModelInfo,
     writer: &'a ModelWriter,
     prefix: &'a str,
+    /// What the layer that is being written has beside its parts.
+    open: Option<OpenLayer>,
     /// The layers so far, where layers below them want to ask them.
     finished: Vec<LayerWeights>,
     pub(crate) report: TrainReport,
 }
 
+/// A layer of which some parts are written.
+struct OpenLayer {
+    bias: SectionWriter<f32>,
+    dense: SectionWriter<f32>,
+    /// First cluster of each part.
+    firsts: Vec<u32>,
+}
+
 impl<'a> Output<'a> {
     pub(crate) fn new(info: ModelInfo, writer: &'a ModelWriter, prefix: &'a str) -> Self {
-        Self { info, writer, prefix, finished: Vec::new(), report: TrainReport::default() }
+        Self { info, writer, prefix, open: None, finished: Vec::new(), report: TrainReport::default() }
     }
 
+    /// Writes `pieces`, all of whose `chunks` are there. The pieces of a layer come in order.
     pub(crate) fn write(
         &mut self,
         tree: &LabelTree,
-        layers: Range<usize>,
+        pieces: &[Piece],
         mut chunks: Vec<Chunk>,
         progress: &dyn Progress,
     ) -> Result<(), XrLinearError> {
-        progress.begin("write", Some(layers.len() as u64), "layers");
-        for (number, layer) in layers.clone().zip(&tree.layers()[layers]).rev() {
-            let of_layer = chunks.split_off(chunks.len() - layer.n_parents());
-            let prefix = format!("{}/layer{number}", self.prefix);
-            let n_features = self.info.n_sparse();
-            write_layer(self.writer, &prefix, self.info.widths(layer), n_features, &of_layer)?;
+        progress.begin("write", Some(pieces.len() as u64), "parts");
+        for piece in pieces {
+            let others = chunks.split_off(piece.clusters.len());
+            self.write_piece(&tree.layers()[piece.layer], piece, &chunks)?;
+            chunks = others;
             progress.advance(1);
         }
         progress.end();
         Ok(())
+    }
+
+    fn write_piece(&mut self, layer: &TreeLayer, piece: &Piece, chunks: &[Chunk]) -> Result<(), XrLinearError> {
+        let (writer, prefix) = (self.writer, format!("{}/layer{}", self.prefix, piece.layer));
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => OpenLayer {
+                bias: writer.array(&format!("{prefix}/bias"))?,
+                dense: writer.array(&format!("{prefix}/dense"))?,
+                firsts: Vec::new(),
+            },
+        };
+        let widths = self.info.widths(layer).of_part(chunks.len());
+        let part = part_prefix(&prefix, piece.part, piece.n_parts);
+        write_part(writer, &part, widths, self.info.n_sparse(), chunks)?;
+        chunks.iter().try_for_each(|chunk| open.bias.push(&chunk.bias))?;
+        chunks.iter().try_for_each(|chunk| open.dense.push(&chunk.dense))?;
+        open.firsts.push(piece.clusters.start as u32);
+        if open.firsts.len() < piece.n_parts {
+            self.open = Some(open);
+            return Ok(());
+        }
+        if piece.n_parts > 1 {
+            writer.put_array(&format!("{prefix}/parts"), &open.firsts)?;
+        }
+        open.bias.finish()?;
+        Ok(open.dense.finish()?)
     }
 
     /// Opens the layers before `end`, as they have been written.
@@ -264,11 +311,10 @@ impl<'a> Training<'a> {
         self.sent[above.len()].push(NodeRows::of_lists(&lists, n_clusters));
     }
 
-    /// All clusters of `layers`: layer and cluster, layer after layer.
-    fn jobs(&self, layers: Range<usize>) -> Vec<(usize, usize)> {
-        let of_layer =
-            |number: usize| (0..self.tree.layers()[number].n_parents()).map(move |at| (number, at));
-        layers.flat_map(of_layer).collect()
+    /// The pieces of a layer. They depend on the tree and the instances, and on what is allowed.
+    pub(crate) fn pieces(&self, layer: usize) -> Vec<Piece> {
+        let weights = expected_weights(&self.tree.layers()[layer], &self.nodes[layer], self.instances.x);
+        Piece::of_weights(layer, &weights, self.params.part_weights)
     }
 
     /// About the work of a cluster: instances that are sent to it and have a label there count twice.

@@ -61,6 +61,14 @@ pub enum XmcError {
         /// Which part.
         what: &'static str,
     },
+    /// A budget that a model does not fit without a single weight.
+    #[error("the model cannot take {budget} bytes: without its weights it takes {least} already")]
+    ModelBytes {
+        /// The bytes wanted.
+        budget: u64,
+        /// The bytes of everything else.
+        least: u64,
+    },
     /// A parameter out of its range.
     #[error("parameter `{name}` is {found}, expected {expected}")]
     Param {

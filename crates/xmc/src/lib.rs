@@ -38,6 +38,7 @@
 //! This crate is a facade: each stage is a crate of its own (`xmc-data`, `xmc-tfidf`, `xmc-tree`, `xmc-linear`, `xmc-xrlinear`,
 //! `xmc-metrics`, `xmc-store`) and its types are re-exported here.
 
+mod compress;
 mod dense;
 mod disentangle;
 mod encoder;
@@ -58,6 +59,7 @@ mod trainer;
 mod training_set;
 mod tune;
 
+pub use compress::Compressor;
 pub use disentangle::{DisentangleTraining, Disentangler, TreeDisentanglement};
 pub use encoder::{Encoder, EncoderKind, EncodingParams};
 pub use ensemble::Ensemble;

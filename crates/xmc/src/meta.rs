@@ -53,6 +53,9 @@ pub struct Meta {
     /// What label disentanglement did, tree by tree; nothing when it was off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disentangled: Vec<TreeDisentanglement>,
+    /// Weights that were smaller have been left out after the training. Absent when the model is as it was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed_below: Option<f32>,
     /// Scores on the validation data, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<Scores>,

@@ -207,6 +207,7 @@ impl<'a> Trainer<'a> {
             params,
             sources: self.sources.clone(),
             disentangled,
+            compressed_below: None,
             valid: None,
             trained_at: None,
             stages: BTreeMap::new(),

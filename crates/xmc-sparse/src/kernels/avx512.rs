@@ -117,6 +117,16 @@ impl Simd for Avx512 {
             add_expanded(x, bits, packed, sums);
         }
     }
+    #[inline(always)]
+    fn add_expanded_int8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
+        let present = present(values.len());
+        // SAFETY: as above.
+        unsafe {
+            let bytes = _mm_maskz_loadu_epi8(present, values.as_ptr().cast());
+            let packed = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+            add_expanded(x, bits, packed, sums);
+        }
+    }
 }
 
 /// The mask of the first `n` lanes, all for more than 16.

@@ -112,6 +112,12 @@ pub trait Simd: Copy {
         add_each_bit(x, bits, values.iter().map(|value| f32::from_le_bytes(*value)), sums);
     }
 
+    /// The same with signed bytes.
+    #[inline(always)]
+    fn add_expanded_int8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
+        add_each_bit(x, bits, values.iter().map(|value| f32::from(i8::from_le_bytes(*value))), sums);
+    }
+
     /// Asks for the cache line of `slice[index]`; any index is allowed.
     #[inline(always)]
     fn prefetch<T>(self, slice: &[T], index: usize) {
@@ -314,32 +320,35 @@ mod tests {
     struct Expand(f32, u16, Vec<u16>);
 
     impl WithSimd for Expand {
-        type Output = ([f32; LANES], [f32; LANES]);
+        type Output = [[f32; LANES]; 3];
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
             let bf16: Vec<[u8; 2]> = self.2.iter().map(|half| half.to_le_bytes()).collect();
             let full: Vec<[u8; 4]> =
                 self.2.iter().map(|&half| (u32::from(half) << 16).to_le_bytes()).collect();
-            let (mut a, mut b) = ([1.0; LANES], [1.0; LANES]);
-            simd.add_expanded_bf16(self.0, self.1, &bf16, &mut a);
-            simd.add_expanded_f32(self.0, self.1, &full, &mut b);
-            (a, b)
+            // The same values in halves.
+            let bytes: Vec<[u8; 1]> = full.iter().map(|&v| [(2.0 * f32::from_le_bytes(v)) as i8 as u8]).collect();
+            let mut sums = [[1.0; LANES]; 3];
+            simd.add_expanded_bf16(self.0, self.1, &bf16, &mut sums[0]);
+            simd.add_expanded_f32(self.0, self.1, &full, &mut sums[1]);
+            simd.add_expanded_int8(self.0 / 2.0, self.1, &bytes, &mut sums[2]);
+            sums
         }
     }
 
     #[test]
     fn packed_values_go_to_the_set_bits() {
         for bits in [0u16, 1, 0x8000, 0x00ff, 0xffff, 0xa5a5, 0x7001] {
-            // 1.0, 1.5, 2.0 … are exact in sixteen bits, and so are their multiples of 2.
+            // −1.0, −0.5, 0.0 … are exact in sixteen bits, and so are their multiples of 2.
             let halves: Vec<u16> =
-                (0..bits.count_ones()).map(|n| ((1.0 + n as f32 / 2.0).to_bits() >> 16) as u16).collect();
+                (0..bits.count_ones()).map(|n| ((n as f32 / 2.0 - 1.0).to_bits() >> 16) as u16).collect();
             let mut expected = [1.0f32; LANES];
             let set = (0..LANES).filter(|lane| bits >> lane & 1 == 1);
-            set.enumerate().for_each(|(n, lane)| expected[lane] += 2.0 * (1.0 + n as f32 / 2.0));
+            set.enumerate().for_each(|(n, lane)| expected[lane] += 2.0 * (n as f32 / 2.0 - 1.0));
             for isa in Isa::available() {
                 let found = dispatch_on(isa, Expand(2.0, bits, halves.clone()));
-                assert_eq!(found, (expected, expected), "{isa:?} {bits:x}");
+                assert_eq!(found, [expected; 3], "{isa:?} {bits:x}");
             }
         }
     }

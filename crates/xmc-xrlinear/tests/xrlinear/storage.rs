@@ -30,6 +30,23 @@ fn any_number_of_threads_writes_the_same_bytes() {
 }
 
 #[test]
+fn layers_in_parts_predict_the_same_and_take_part_in_everything() {
+    let problem = Problem::random(Shape { n_samples: 400, n_sparse: 300, n_dense: 3, tree: &[5, 25, 700] }, 21);
+    let parts = XrLinearParams::default().part_weights(300);
+    let written = train(&problem, parts.clone());
+    let firsts = |layer| written.array::<u32>(&format!("matcher/layer{layer}/parts")).unwrap().to_vec();
+    assert!(firsts(2).len() > 3 && firsts(2)[0] == 0, "{:?}", firsts(2));
+    assert!(!written.has("matcher/layer0/parts") && written.has("matcher/layer0/records"));
+    let (whole, in_parts) = (fit(&problem, XrLinearParams::default()), fit(&problem, parts.clone()));
+    let of = |model: &XrLinear| predict(model, &problem.x, SearchParams::default().beam_size(4));
+    assert_eq!(of(&in_parts), of(&whole));
+    let n_weights = |model: &XrLinear| model.layers().iter().map(|layer| layer.n_weights()).sum::<u64>();
+    assert_eq!(n_weights(&in_parts), n_weights(&whole));
+    let sections_of = |threads| with_threads(threads, || sections(&train(&problem, parts.clone())));
+    assert_eq!(sections_of(1), sections_of(3));
+}
+
+#[test]
 fn any_number_of_threads_predicts_the_same() {
     let problem = Problem::random(Shape { n_samples: 600, tree: &[6, 60], ..SMALL }, 22);
     let model = fit(&problem, XrLinearParams::default());
