@@ -2,8 +2,6 @@
 
 use crate::scene::{Scene, titles};
 
-const SMALL_TREE: [&str; 4] = ["--branching", "2", "--max-leaf", "2"];
-
 #[test]
 fn a_directory_without_an_encoder_is_refused_and_nothing_is_written() {
     let scene = Scene::new();
@@ -31,8 +29,10 @@ fn a_build_without_transformers_says_what_it_lacks() {
 
 #[cfg(feature = "transformer")]
 mod transformer {
-    use super::{SMALL_TREE, titles};
+    use super::titles;
     use crate::scene::Scene;
+
+    const SMALL_TREE: [&str; 4] = ["--branching", "2", "--max-leaf", "2"];
 
     /// An encoder of random weights, and data.
     fn scene() -> Scene {

@@ -147,6 +147,11 @@ impl TreeLayer {
         self.child_ptr[parent] as usize..self.child_ptr[parent + 1] as usize
     }
 
+    /// The slots of the parents `parents`; panics when one is out of range.
+    pub fn slots_of(&self, parents: Range<usize>) -> Range<usize> {
+        self.child_ptr[parents.start] as usize..self.child_ptr[parents.end] as usize
+    }
+
     /// The children of parent `parent`, strictly increasing; panics when it is out of range.
     #[inline]
     pub fn children(&self, parent: usize) -> &[u32] {

@@ -15,7 +15,7 @@ use xmc_store::ModelWriter;
 /// Bytes of records that a thread lays out at a time.
 const SLAB: u64 = 8 << 20;
 
-/// Writes the records of some clusters of a layer and their directory as sections `<prefix>/…`.
+/// Writes the weights of some clusters of a layer as sections `<prefix>/…`.
 pub(crate) fn write_part(
     writer: &ModelWriter,
     prefix: &str,
@@ -32,7 +32,13 @@ pub(crate) fn write_part(
         for (cluster, (chunk, cursors)) in chunks.iter().zip(&cursors).enumerate() {
             slab.copy(cluster, chunk, cursors[number]);
         }
-    })
+    })?;
+    let mut bias = writer.array::<f32>(&format!("{prefix}/bias"))?;
+    chunks.iter().try_for_each(|chunk| bias.push(&chunk.bias))?;
+    bias.finish()?;
+    let mut dense = writer.array::<f32>(&format!("{prefix}/dense"))?;
+    chunks.iter().try_for_each(|chunk| dense.push(&chunk.dense))?;
+    Ok(dense.finish()?)
 }
 
 /// Where every record goes. See [`crate::part`] for the directory's form.

@@ -37,7 +37,7 @@ impl XrLinear {
             bytes += layer.n_bytes() as u64;
             for part in layer.parts() {
                 let (layout, ..) = self.rewriting(number, part, compression).sizes()?;
-                bytes = bytes + layout.n_bytes() - part.n_bytes() as u64;
+                bytes = bytes + layout.n_bytes() - part.n_record_bytes() as u64;
             }
         }
         Ok(bytes)
@@ -78,11 +78,12 @@ impl XrLinear {
         for (number, layer) in self.layers().iter().enumerate() {
             let prefix = format!("{prefix}/layer{number}");
             for (at, part) in layer.parts().iter().enumerate() {
-                let rewriting = self.rewriting(number, part, compression);
-                n_weights += rewriting.write(writer, &part_prefix(&prefix, at, layer.parts().len()))?;
+                let prefix = part_prefix(&prefix, at, layer.parts().len());
+                n_weights += self.rewriting(number, part, compression).write(writer, &prefix)?;
+                part.write_beside_records(writer, &prefix)?;
                 progress.advance(1);
             }
-            layer.write_beside_parts(writer, &prefix)?;
+            layer.write_directory(writer, &prefix)?;
         }
         progress.end();
         Ok(n_weights)

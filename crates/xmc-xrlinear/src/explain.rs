@@ -154,10 +154,11 @@ impl XrLinear {
             weights.add_feature(parent, feature, x, &mut sums);
             (sums[place] != 0.0).then_some((feature, sums[place]))
         });
+        let dense = row.dense.iter().zip(weights.dense(parent, slot..slot + 1));
         Some(MarginParts {
-            intercept: weights.intercept(slot),
+            intercept: weights.bias(parent, slot..slot + 1)[0],
             sparse: sparse.collect(),
-            dense: row.dense.iter().zip(weights.dense_weights(slot)).map(|(x, w)| x * w).collect(),
+            dense: dense.map(|(x, w)| x * w).collect(),
         })
     }
 }

@@ -80,9 +80,12 @@ mod tests {
         params.fit(Instances::new(&x, &y), &tree, &writer, "m", &NoProgress).unwrap();
         let model = XrLinear::open(&writer.commit(&()).unwrap(), "m").unwrap();
         let last = &model.layers()[1];
-        for (slot, &label) in tree.leaves().slot_children().iter().enumerate() {
-            assert_eq!(heads.intercepts[label as usize], last.intercept(slot));
-            assert_eq!(&heads.weights[label as usize * 5..][..5], last.dense_weights(slot));
+        for cluster in 0..2 {
+            for (slot, &label) in tree.leaves().slots(cluster).zip(tree.leaves().children(cluster)) {
+                let (cluster, label, slot) = (cluster as u32, label as usize, slot..slot + 1);
+                assert_eq!(heads.intercepts[label], last.bias(cluster, slot.clone())[0]);
+                assert_eq!(&heads.weights[label * 5..][..5], last.dense(cluster, slot));
+            }
         }
     }
 }

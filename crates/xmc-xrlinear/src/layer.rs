@@ -6,7 +6,7 @@ use crate::record::{Record, SHORT, Widths, accumulate};
 use std::ops::Range;
 use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch, prefetch};
 use xmc_sparse::{Row, Scored};
-use xmc_store::{Buffer, Container, ModelWriter};
+use xmc_store::{Container, ModelWriter};
 use xmc_tree::TreeLayer;
 
 /// The weights of one layer, as they lie in the container.
@@ -15,8 +15,6 @@ pub struct LayerWeights {
     /// The clusters' weights, in their order.
     parts: Vec<Part>,
     n_dense: usize,
-    bias: Buffer<f32>,
-    dense: Buffer<f32>,
 }
 
 /// Buffers of one thread for [`LayerWeights`].
@@ -51,7 +49,7 @@ impl LayerWeights {
         number: usize,
         layer: &TreeLayer,
         widths: Widths,
-        (n_sparse, n_dense): (usize, usize),
+        n_features: (usize, usize),
     ) -> Result<Self, XrLinearError> {
         let wrong = |what| Err(XrLinearError::Inconsistent { layer: number, what });
         let (section, n_clusters) = (format!("{prefix}/parts"), layer.n_parents() as u32);
@@ -67,26 +65,17 @@ impl LayerWeights {
         let mut parts = Vec::with_capacity(n_parts);
         for (at, range) in firsts.windows(2).enumerate() {
             let prefix = part_prefix(prefix, at, n_parts);
-            match Part::open(container, &prefix, range[0]..range[1], widths, n_sparse)? {
-                Some(part) => parts.push(part),
-                None => return wrong("the directory has another number of features"),
+            match Part::open(container, &prefix, range[0]..range[1], layer, widths, n_features)? {
+                Ok(part) => parts.push(part),
+                Err(what) => return wrong(what),
             }
         }
-        let bias = container.array(&format!("{prefix}/bias"))?;
-        let dense = container.array(&format!("{prefix}/dense"))?;
-        let this = Self { parts, n_dense, bias, dense };
-        if this.bias.len() != layer.n_slots() {
-            return wrong("the intercepts are not one for each slot of the tree");
-        }
-        if Some(this.dense.len()) != layer.n_slots().checked_mul(n_dense) {
-            return wrong("the dense weights are not one row for each slot of the tree");
-        }
-        Ok(this)
+        Ok(Self { parts, n_dense: n_features.1 })
     }
 
     /// Bytes of all sections.
     pub fn n_bytes(&self) -> usize {
-        self.parts.iter().map(Part::n_bytes).sum::<usize>() + 4 * (self.bias.len() + self.dense.len())
+        self.parts.iter().map(Part::n_bytes).sum()
     }
 
     /// Writes the layer as it is, as sections `<prefix>/…`.
@@ -94,17 +83,16 @@ impl LayerWeights {
         for (number, part) in self.parts.iter().enumerate() {
             part.write(writer, &part_prefix(prefix, number, self.parts.len()))?;
         }
-        self.write_beside_parts(writer, prefix)
+        self.write_directory(writer, prefix)
     }
 
-    /// Writes what the layer has beside its parts.
-    pub(crate) fn write_beside_parts(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
+    /// Writes which parts there are.
+    pub(crate) fn write_directory(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
         if self.parts.len() > 1 {
             let firsts: Vec<u32> = self.parts.iter().map(|part| part.clusters.start).collect();
             writer.put_array(&format!("{prefix}/parts"), &firsts)?;
         }
-        writer.put_array(&format!("{prefix}/bias"), &self.bias)?;
-        Ok(writer.put_array(&format!("{prefix}/dense"), &self.dense)?)
+        Ok(())
     }
 
     /// The parts, one at least.
@@ -112,14 +100,23 @@ impl LayerWeights {
         &self.parts
     }
 
-    /// Intercepts of `slots`.
-    pub(crate) fn bias(&self, slots: Range<usize>) -> &[f32] {
-        &self.bias[slots]
+    /// The part that has `cluster`; the last one for a cluster that none has.
+    #[inline(always)]
+    fn part_of(&self, cluster: u32) -> &Part {
+        let before = self.parts.partition_point(|part| part.clusters.end <= cluster);
+        &self.parts[before.min(self.parts.len() - 1)]
     }
 
-    /// Dense weights of `slots`.
-    pub(crate) fn dense(&self, slots: Range<usize>) -> &[f32] {
-        &self.dense[slots.start * self.n_dense..slots.end * self.n_dense]
+    /// Intercepts of `slots`, those of `cluster`.
+    #[inline(always)]
+    pub(crate) fn bias(&self, cluster: u32, slots: Range<usize>) -> &[f32] {
+        self.part_of(cluster).bias(slots)
+    }
+
+    /// Dense weights of `slots`, those of `cluster` or some of them.
+    #[inline(always)]
+    pub(crate) fn dense(&self, cluster: u32, slots: Range<usize>) -> &[f32] {
+        self.part_of(cluster).dense(slots)
     }
 
     /// Stored weights, without intercepts and dense ones; counts them.
@@ -139,24 +136,13 @@ impl LayerWeights {
         dispatch(ScoreLayer { weights: self, layer, row, beam, scratch, margins });
     }
 
-    /// The intercept of slot `slot`.
-    pub(crate) fn intercept(&self, slot: usize) -> f32 {
-        self.bias[slot]
-    }
-
-    /// The dense features' weights of slot `slot`.
-    pub(crate) fn dense_weights(&self, slot: usize) -> &[f32] {
-        &self.dense[slot * self.n_dense..(slot + 1) * self.n_dense]
-    }
-
     /// Adds the part of `feature`, of value `x`, in the margins of `cluster`'s children to `sums`, which has room for
     /// whole vectors of them. One feature of one cluster: a query as a whole goes through [`Self::score`].
     pub(crate) fn add_feature(&self, cluster: u32, feature: u32, x: f32, sums: &mut [f32]) {
-        let number = self.parts.partition_point(|part| part.clusters.end <= cluster);
-        let part = self.parts.get(number);
-        let found = part.and_then(|part| Some((part.widths, part.posting(part.local(cluster)?, feature)?)));
-        let Some((widths, (weights, posting))) = found else { return };
-        dispatch(AddPosting { widths, weights, posting, x, sums });
+        let part = self.part_of(cluster);
+        let found = part.local(cluster).and_then(|cluster| part.posting(cluster, feature));
+        let Some((weights, posting)) = found else { return };
+        dispatch(AddPosting { widths: part.widths, weights, posting, x, sums });
     }
 }
 
@@ -234,7 +220,8 @@ impl ScoreLayer<'_> {
         for (place, parent) in self.beam.iter().enumerate() {
             places[parent.id as usize] = place as u32 + 1;
             starts.push(self.margins.len());
-            self.margins.extend_from_slice(&self.weights.bias[self.layer.slots(parent.id as usize)]);
+            let slots = self.layer.slots(parent.id as usize);
+            self.margins.extend_from_slice(self.weights.bias(parent.id, slots));
         }
     }
 
@@ -300,7 +287,7 @@ impl ScoreLayer<'_> {
         }
         for (place, parent) in self.beam.iter().enumerate() {
             let slots = self.layer.slots(parent.id as usize);
-            let matrix = &weights.dense[slots.start * n_dense..slots.end * n_dense];
+            let matrix = weights.dense(parent.id, slots);
             let start = self.scratch.starts[place];
             for (sum, column) in self.margins[start..].iter_mut().zip(matrix.chunks_exact(n_dense)) {
                 *sum += dot(self.row.dense, column);

@@ -12,6 +12,7 @@ use crate::record::{Record, SHORT, Widths};
 use std::ops::Range;
 use xmc_sparse::kernels::prefetch;
 use xmc_store::{Buffer, Container, ModelWriter};
+use xmc_tree::TreeLayer;
 
 /// Features of a block of the directory.
 pub(crate) const BLOCK: usize = 16;
@@ -31,43 +32,86 @@ pub(crate) fn part_prefix(layer: &str, number: usize, n_parts: usize) -> String 
 pub(crate) struct Part {
     /// Which clusters of the layer.
     pub(crate) clusters: Range<u32>,
+    /// The slots of these clusters.
+    slots: Range<usize>,
+    n_dense: usize,
     /// Form of the records.
     pub(crate) widths: Widths,
     blocks: Buffer<u64>,
     lengths: Buffer<u16>,
     pub(crate) records: Buffer<u8>,
+    bias: Buffer<f32>,
+    dense: Buffer<f32>,
 }
 
 impl Part {
-    /// `None` when the directory has another number of features.
+    /// The part of `clusters`; what is wrong with it, if something is.
     pub(crate) fn open(
         container: &Container,
         prefix: &str,
         clusters: Range<u32>,
+        layer: &TreeLayer,
         widths: Widths,
-        n_sparse: usize,
-    ) -> Result<Option<Self>, XrLinearError> {
+        (n_sparse, n_dense): (usize, usize),
+    ) -> Result<Result<Self, &'static str>, XrLinearError> {
+        let slots = layer.slots_of(clusters.start as usize..clusters.end as usize);
         let this = Self {
             widths: widths.of_part(clusters.len()),
             clusters,
+            slots,
+            n_dense,
             blocks: container.array(&format!("{prefix}/blocks"))?,
             lengths: container.array(&format!("{prefix}/lengths"))?,
             records: container.array(&format!("{prefix}/records"))?,
+            bias: container.array(&format!("{prefix}/bias"))?,
+            dense: container.array(&format!("{prefix}/dense"))?,
         };
-        let fits = this.lengths.len() == n_sparse && this.blocks.len() == n_sparse.div_ceil(BLOCK);
-        Ok(fits.then_some(this))
+        Ok(if this.lengths.len() != n_sparse || this.blocks.len() != n_sparse.div_ceil(BLOCK) {
+            Err("the directory has another number of features")
+        } else if this.bias.len() != this.slots.len() {
+            Err("the intercepts are not one for each slot of the tree")
+        } else if Some(this.dense.len()) != this.slots.len().checked_mul(n_dense) {
+            Err("the dense weights are not one row for each slot of the tree")
+        } else {
+            Ok(this)
+        })
     }
 
     /// Writes the part as it is, as sections `<prefix>/…`.
     pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
         writer.put_array(&format!("{prefix}/blocks"), &self.blocks)?;
         writer.put_array(&format!("{prefix}/lengths"), &self.lengths)?;
-        Ok(writer.put_array(&format!("{prefix}/records"), &self.records)?)
+        writer.put_array(&format!("{prefix}/records"), &self.records)?;
+        self.write_beside_records(writer, prefix)
+    }
+
+    /// Writes what the part has beside records and their directory.
+    pub(crate) fn write_beside_records(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
+        writer.put_array(&format!("{prefix}/bias"), &self.bias)?;
+        Ok(writer.put_array(&format!("{prefix}/dense"), &self.dense)?)
     }
 
     /// Bytes of all sections.
     pub(crate) fn n_bytes(&self) -> usize {
+        self.n_record_bytes() + 4 * (self.bias.len() + self.dense.len())
+    }
+
+    /// Bytes of records and directory.
+    pub(crate) fn n_record_bytes(&self) -> usize {
         8 * self.blocks.len() + 2 * self.lengths.len() + self.records.len()
+    }
+
+    /// Intercepts of `slots` of the layer, which are slots of this part.
+    #[inline(always)]
+    pub(crate) fn bias(&self, slots: Range<usize>) -> &[f32] {
+        &self.bias[slots.start - self.slots.start..slots.end - self.slots.start]
+    }
+
+    /// Dense weights of `slots` of the layer, which are slots of this part.
+    #[inline(always)]
+    pub(crate) fn dense(&self, slots: Range<usize>) -> &[f32] {
+        let [start, end] = [slots.start, slots.end].map(|slot| (slot - self.slots.start) * self.n_dense);
+        &self.dense[start..end]
     }
 
     /// Number of sparse features.

@@ -2,6 +2,7 @@
 
 use crate::rows::NodeRows;
 use std::ops::Range;
+use std::sync::Arc;
 use xmc_sparse::Features;
 use xmc_tree::TreeLayer;
 
@@ -10,9 +11,10 @@ use xmc_tree::TreeLayer;
 pub(crate) struct Piece {
     pub(crate) layer: usize,
     pub(crate) clusters: Range<usize>,
-    /// Number of the part among the layer's, and how many these are.
+    /// Number of the part among the layer's.
     pub(crate) part: usize,
-    pub(crate) n_parts: usize,
+    /// First cluster of each of these.
+    pub(crate) firsts: Arc<[u32]>,
     /// Weights that it is expected to have.
     weights: u64,
 }
@@ -20,22 +22,22 @@ pub(crate) struct Piece {
 impl Piece {
     /// Clusters of a layer with so many weights, in pieces of at most `most` or of one cluster that has more.
     pub(crate) fn of_weights(layer: usize, weights: &[u64], most: u64) -> Vec<Self> {
-        let mut pieces: Vec<Self> = Vec::new();
+        let mut pieces: Vec<(Range<usize>, u64)> = Vec::new();
         for (cluster, &weights) in weights.iter().enumerate() {
-            match pieces.last_mut().filter(|piece| piece.weights + weights <= most) {
-                Some(piece) => {
-                    piece.clusters.end = cluster + 1;
-                    piece.weights += weights;
+            match pieces.last_mut().filter(|piece| piece.1 + weights <= most) {
+                Some((clusters, sum)) => {
+                    clusters.end = cluster + 1;
+                    *sum += weights;
                 }
-                None => {
-                    let (part, clusters) = (pieces.len(), cluster..cluster + 1);
-                    pieces.push(Self { layer, clusters, part, n_parts: 0, weights });
-                }
+                None => pieces.push((cluster..cluster + 1, weights)),
             }
         }
-        let n_parts = pieces.len();
-        pieces.iter_mut().for_each(|piece| piece.n_parts = n_parts);
-        pieces
+        let firsts: Arc<[u32]> = pieces.iter().map(|(clusters, _)| clusters.start as u32).collect();
+        let piece = |(part, (clusters, weights))| {
+            let firsts = Arc::clone(&firsts);
+            Self { layer, clusters, part, firsts, weights }
+        };
+        pieces.into_iter().enumerate().map(piece).collect()
     }
 
     /// Runs of pieces that have at most `most` weights together, or are one that has more.
@@ -67,20 +69,24 @@ pub(crate) fn expected_weights(layer: &TreeLayer, rows: &NodeRows, x: &Features)
 mod tests {
     use super::*;
 
-    fn pieces(weights: &[u64]) -> Vec<(Range<usize>, usize, usize)> {
+    fn pieces(weights: &[u64]) -> Vec<Range<usize>> {
         let pieces = Piece::of_weights(2, weights, 10);
-        pieces.into_iter().map(|piece| (piece.clusters, piece.part, piece.n_parts)).collect()
+        for (number, piece) in pieces.iter().enumerate() {
+            assert_eq!((piece.part, piece.firsts[number] as usize), (number, piece.clusters.start));
+            assert_eq!((piece.layer, piece.firsts.len()), (2, pieces.len()));
+        }
+        pieces.into_iter().map(|piece| piece.clusters).collect()
     }
 
     #[test]
     fn pieces_are_as_large_as_they_may_be() {
-        assert_eq!(pieces(&[3, 3, 3]), [(0..3, 0, 1)]);
-        assert_eq!(pieces(&[3, 3, 5, 12, 0, 10]), [(0..2, 0, 4), (2..3, 1, 4), (3..4, 2, 4), (4..6, 3, 4)]);
+        assert_eq!(pieces(&[3, 3, 3]), [0..3]);
+        assert_eq!(pieces(&[3, 3, 5, 12, 0, 10]), [0..2, 2..3, 3..4, 4..6]);
     }
 
     #[test]
     fn small_pieces_are_in_memory_together() {
-        let piece = |weights| Piece { layer: 0, clusters: 0..1, part: 0, n_parts: 1, weights };
+        let piece = |weights| Piece { layer: 0, clusters: 0..1, part: 0, firsts: [0].into(), weights };
         let pieces = [piece(1), piece(5), piece(5), piece(20), piece(5)];
         let sizes: Vec<usize> = Piece::batches(&pieces, 10).iter().map(|batch| batch.len()).collect();
         assert_eq!(sizes, [2, 1, 1, 1]);

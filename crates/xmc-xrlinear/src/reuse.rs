@@ -108,7 +108,8 @@ impl<'a> Reader<'a> {
     /// A chunk with the intercepts and dense weights of `cluster`.
     fn begin(&self, cluster: usize) -> Chunk {
         let slots = self.layer.slots(cluster);
-        let (bias, dense) = (self.weights.bias(slots.clone()), self.weights.dense(slots));
+        let number = cluster as u32;
+        let (bias, dense) = (self.weights.bias(number, slots.clone()), self.weights.dense(number, slots));
         Chunk { bias: bias.to_vec(), dense: dense.to_vec(), ..Chunk::default() }
     }
 

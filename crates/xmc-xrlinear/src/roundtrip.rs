@@ -111,8 +111,6 @@ impl Sample {
         if firsts.len() > 1 {
             writer.put_array("layer/parts", firsts)?;
         }
-        writer.put_array("layer/bias", &self.bias)?;
-        writer.put_array::<f32>("layer/dense", &[])?;
         let container = writer.commit(&())?;
         LayerWeights::open(&container, "layer", 0, &self.layer, self.widths, (self.n_features, 0))
     }

@@ -21,7 +21,7 @@ use xmc_linear::{
     CheckedSvmParams, CompactRows, Compactor, GroupWeights, LANES, LaneSolver, SolveReport, Targets,
 };
 use xmc_sparse::{Csr, Features, Progress, run_in_order};
-use xmc_store::{ModelWriter, SectionWriter};
+use xmc_store::ModelWriter;
 use xmc_tree::{LabelTree, Search, TreeLayer};
 
 /// What training did.
@@ -174,24 +174,14 @@ pub(crate) struct Output<'a> {
     info: ModelInfo,
     writer: &'a ModelWriter,
     prefix: &'a str,
-    /// What the layer that is being written has beside its parts.
-    open: Option<OpenLayer>,
     /// The layers so far, where layers below them want to ask them.
     finished: Vec<LayerWeights>,
     pub(crate) report: TrainReport,
 }
 
-/// A layer of which some parts are written.
-struct OpenLayer {
-    bias: SectionWriter<f32>,
-    dense: SectionWriter<f32>,
-    /// First cluster of each part.
-    firsts: Vec<u32>,
-}
-
 impl<'a> Output<'a> {
     pub(crate) fn new(info: ModelInfo, writer: &'a ModelWriter, prefix: &'a str) -> Self {
-        Self { info, writer, prefix, open: None, finished: Vec::new(), report: TrainReport::default() }
+        Self { info, writer, prefix, finished: Vec::new(), report: TrainReport::default() }
     }
 
     /// Writes `pieces`, all of whose `chunks` are there. The pieces of a layer come in order.
@@ -213,31 +203,14 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn write_piece(&mut self, layer: &TreeLayer, piece: &Piece, chunks: &[Chunk]) -> Result<(), XrLinearError> {
-        let (writer, prefix) = (self.writer, format!("{}/layer{}", self.prefix, piece.layer));
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => OpenLayer {
-                bias: writer.array(&format!("{prefix}/bias"))?,
-                dense: writer.array(&format!("{prefix}/dense"))?,
-                firsts: Vec::new(),
-            },
-        };
+    fn write_piece(&self, layer: &TreeLayer, piece: &Piece, chunks: &[Chunk]) -> Result<(), XrLinearError> {
+        let prefix = format!("{}/layer{}", self.prefix, piece.layer);
+        if piece.part == 0 && piece.firsts.len() > 1 {
+            self.writer.put_array(&format!("{prefix}/parts"), &piece.firsts)?;
+        }
         let widths = self.info.widths(layer).of_part(chunks.len());
-        let part = part_prefix(&prefix, piece.part, piece.n_parts);
-        write_part(writer, &part, widths, self.info.n_sparse(), chunks)?;
-        chunks.iter().try_for_each(|chunk| open.bias.push(&chunk.bias))?;
-        chunks.iter().try_for_each(|chunk| open.dense.push(&chunk.dense))?;
-        open.firsts.push(piece.clusters.start as u32);
-        if open.firsts.len() < piece.n_parts {
-            self.open = Some(open);
-            return Ok(());
-        }
-        if piece.n_parts > 1 {
-            writer.put_array(&format!("{prefix}/parts"), &open.firsts)?;
-        }
-        open.bias.finish()?;
-        Ok(open.dense.finish()?)
+        let part = part_prefix(&prefix, piece.part, piece.firsts.len());
+        write_part(self.writer, &part, widths, self.info.n_sparse(), chunks)
     }
 
     /// Opens the layers before `end`, as they have been written.
