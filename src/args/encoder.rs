@@ -94,9 +94,6 @@ pub(crate) struct FineTuneArgs {
     /// Keep checkpoints and the learning curve in this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
-    /// Go on with the run in --run-dir, which was interrupted
-    #[arg(long, requires = "run_dir")]
-    pub(crate) resume: bool,
 }
 
 /// How it reads texts.

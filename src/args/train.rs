@@ -54,6 +54,10 @@ pub(crate) struct TrainArgs {
     /// Labels to keep each record apart from, records x labels (.npz); see --negatives usn
     #[arg(long, value_name = "FILE")]
     pub(crate) hard_negatives: Option<PathBuf>,
+    /// Keep what is finished in a hidden directory beside the model when this is interrupted or killed, and go on from there: from
+    /// the tree and the parts of the weights that are done, and from the run in --run-dir. Repeat the command as it was
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// Leave times out of the model, so that the same input gives the same bytes
     #[arg(long)]
     pub(crate) no_timestamps: bool,

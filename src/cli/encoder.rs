@@ -94,7 +94,7 @@ impl EncoderPlan {
         params.check().map_err(usage)?;
         if let Some(dir) = &typed.run_dir {
             let begun = dir.join("run.json").exists();
-            if begun && !typed.resume {
+            if begun && !args.resume {
                 let dir = dir.display();
                 return Err(usage(format!(
                     "{dir}: there is a run in this directory: give --resume to go on with it"

@@ -76,6 +76,7 @@ struct Job {
     encoder_dir: Option<PathBuf>,
     model: PathBuf,
     timestamps: bool,
+    resume: bool,
 }
 
 pub(super) fn read_matrix(path: &Option<PathBuf>) -> Result<Option<Csr>> {
@@ -117,6 +118,7 @@ impl Job {
             encoder_dir: args.encoder.encoder.clone(),
             model,
             timestamps: !args.no_timestamps,
+            resume: args.resume,
         })
     }
 
@@ -131,7 +133,10 @@ impl Job {
         let valid = self.inputs.read_valid(&train, console)?;
         let sources = self.sources()?;
         let read = start.elapsed().as_secs_f64();
-        let mut trainer = Trainer::new(self.params).progress(console.progress()).timestamps(self.timestamps);
+        let mut trainer = Trainer::new(self.params)
+            .progress(console.progress())
+            .timestamps(self.timestamps)
+            .resume(self.resume);
         trainer = sources.into_iter().fold(trainer, Trainer::source);
         if let Some(tree) = tree {
             trainer = trainer.tree(tree);

@@ -51,6 +51,24 @@ impl Dtype {
         }
     }
 
+    /// The type of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::U8,
+            Self::U16,
+            Self::U32,
+            Self::U64,
+            Self::I8,
+            Self::I16,
+            Self::I32,
+            Self::I64,
+            Self::F32,
+            Self::F64,
+            Self::Record,
+        ];
+        all.into_iter().find(|dtype| dtype.name() == name)
+    }
+
     /// Bytes of one element.
     pub fn width(self) -> usize {
         match self {

@@ -229,6 +229,21 @@ pub enum StoreError {
         /// An entry that no model has; the path's own name when it is no directory.
         entry: String,
     },
+    /// Another process makes the same model.
+    #[error("{}: another process is making this model", path.display())]
+    InUse {
+        /// The directory of what is done.
+        path: PathBuf,
+    },
+    /// What an earlier go has left is of other data or parameters.
+    #[error(
+        "{}: what was begun here is another model, of other data or other options: remove it, or give what it was begun with",
+        path.display()
+    )]
+    OtherGo {
+        /// The directory of what is done.
+        path: PathBuf,
+    },
     /// A section was begun twice.
     #[error("section {name:?} is written twice")]
     DuplicateSection {

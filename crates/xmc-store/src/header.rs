@@ -72,6 +72,14 @@ impl Header {
         bytes
     }
 
+    /// What a complete header says; `None` for anything else.
+    pub(crate) fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+        let name = bytes[16..24].split(|&byte| byte == 0).next()?;
+        let dtype = Dtype::from_name(std::str::from_utf8(name).ok()?)?;
+        let this = Self { dtype, len: little_endian(&bytes[24..32]), xxh3: little_endian(&bytes[32..40]) };
+        (this.to_bytes() == *bytes).then_some(this)
+    }
+
     /// Compares with the first bytes of the file at `path`.
     ///
     /// # Errors
@@ -113,6 +121,9 @@ mod tests {
         let path = Path::new("x.bin");
         let bytes = header.to_bytes();
         header.check(&bytes, path).unwrap();
+        let parsed = Header::parse(&bytes).unwrap();
+        assert_eq!((parsed.dtype, parsed.len, parsed.xxh3), (Dtype::Record, 3, 7));
+        assert!(Header::parse(&[0; HEADER_BYTES]).is_none());
         for at in 0..HEADER_BYTES {
             let mut bytes = bytes;
             bytes[at] ^= 1;

@@ -24,6 +24,12 @@ pub(crate) fn file_of(name: &str) -> String {
     format!("{}.{EXTENSION}", name.replace('/', "."))
 }
 
+/// The section whose file this is, if it can be one.
+pub(crate) fn of_file(file: &str) -> Option<String> {
+    let name = file.strip_suffix(EXTENSION)?.strip_suffix('.')?.replace('.', "/");
+    is_safe(&name).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +38,8 @@ mod tests {
     fn segments_become_one_flat_file() {
         assert!(is_safe("tree/0/children"));
         assert_eq!(file_of("tree/0/children"), "tree.0.children.bin");
+        assert_eq!(of_file("tree.0.children.bin").as_deref(), Some("tree/0/children"));
+        assert_eq!([of_file("tree.0"), of_file(".bin"), of_file("bin"), of_file("A.bin")], [const { None }; 4]);
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! On Linux the two directories change places in one call, so a crash at any moment leaves either the old
 //! model or the new one at the target; elsewhere there is a moment between two renames with none.
 
-use crate::{Result, StoreError, manifest};
+use crate::header::{HEADER_BYTES, Header};
+use crate::{Result, SectionEntry, StoreError, manifest, name};
 use rayon::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -43,11 +44,16 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
     result
 }
 
-/// A directory beside the target; removed when dropped before [`Staging::commit`].
+/// What the directory of a model holds that is made in several goes, beside sections.
+const IDENTITY: &str = "identity";
+
+/// A directory beside the target; removed when dropped before [`Staging::commit`], unless it is to be kept.
 #[derive(Debug)]
 pub(crate) struct Staging {
     target: PathBuf,
     dir: PathBuf,
+    /// Says what is being made, and is locked by who does it.
+    identity: Option<File>,
 }
 
 impl Staging {
@@ -56,7 +62,44 @@ impl Staging {
         let target = resolve(target)?;
         check_target(&target)?;
         let dir = create_sibling(&target)?;
-        Ok(Self { target, dir })
+        Ok(Self { target, dir, identity: None })
+    }
+
+    /// The directory of a model that is made in several goes, which is made if it is not there and stays when this is dropped. With it come
+    /// the sections that are finished.
+    pub(crate) fn resume(target: &Path) -> Result<(Self, Vec<SectionEntry>)> {
+        let target = resolve(target)?;
+        check_target(&target)?;
+        let Some(name) = target.file_name() else {
+            return Err(not_a_model(&target, &target.to_string_lossy()));
+        };
+        let dir = hidden(&target, name, "resume");
+        fs::create_dir_all(&dir).map_err(StoreError::io("create the directory", &dir))?;
+        let path = dir.join(IDENTITY);
+        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open.map_err(StoreError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: dir }),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
+        }
+        // Without a word of what they are, sections are nothing.
+        let is_known = file.metadata().map_err(StoreError::io("open", &path))?.len() > 0;
+        let finished = finished_sections(&dir, is_known)?;
+        Ok((Self { target, dir, identity: Some(file) }, finished))
+    }
+
+    /// Whether what is made here is what `identity` says; from now on, if nothing was.
+    pub(crate) fn identify(&mut self, identity: &str) -> Result<bool> {
+        let path = self.dir.join(IDENTITY);
+        let Some(file) = &mut self.identity else { return Ok(true) };
+        let mut found = String::new();
+        file.read_to_string(&mut found).map_err(StoreError::io("read", &path))?;
+        if found.is_empty() {
+            file.write_all(identity.as_bytes()).map_err(StoreError::io("write", &path))?;
+            return Ok(true);
+        }
+        Ok(found == identity)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -71,6 +114,10 @@ impl Staging {
         sync_all_in(&self.dir)?;
         check_target(&self.target)?;
         let old = self.replace_target()?;
+        if self.identity.is_some() {
+            let path = self.target.join(IDENTITY);
+            fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        }
         sync(parent_of(&self.target))?;
         if let Some(old) = old {
             let action = "remove the old model (the new one is in its place)";
@@ -121,6 +168,33 @@ fn parent_of(path: &Path) -> &Path {
     }
 }
 
+/// The sections in `dir` that are complete, if it `is_known` what they are; anything else is removed.
+fn finished_sections(dir: &Path, is_known: bool) -> Result<Vec<SectionEntry>> {
+    let mut finished = Vec::new();
+    for entry in fs::read_dir(dir).map_err(StoreError::io("list the directory", dir))? {
+        let path = entry.map_err(StoreError::io("list the directory", dir))?.path();
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        if file == IDENTITY {
+            continue;
+        }
+        let section = name::of_file(&file).and_then(|name| read_entry(&path, &name));
+        match section.filter(|_| is_known) {
+            Some(section) => finished.push(section),
+            None => fs::remove_file(&path).map_err(StoreError::io("remove", &path))?,
+        }
+    }
+    Ok(finished)
+}
+
+/// The entry of the section file at `path`, if it is complete.
+fn read_entry(path: &Path, name: &str) -> Option<SectionEntry> {
+    let (mut file, mut bytes) = (File::open(path).ok()?, [0; HEADER_BYTES]);
+    file.read_exact(&mut bytes).ok()?;
+    let Header { dtype, len, xxh3 } = Header::parse(&bytes)?;
+    let entry = SectionEntry::new(name, dtype, len, xxh3);
+    (file.metadata().ok()?.len() == entry.file_bytes()).then_some(entry)
+}
+
 fn create_sibling(target: &Path) -> Result<PathBuf> {
     let Some(name) = target.file_name() else {
         return Err(not_a_model(target, &target.to_string_lossy()));
@@ -141,9 +215,14 @@ fn create_sibling(target: &Path) -> Result<PathBuf> {
 }
 
 fn sibling(target: &Path, name: &std::ffi::OsStr, attempt: u32) -> PathBuf {
+    hidden(target, name, &format!("{}-{attempt}.tmp", std::process::id()))
+}
+
+fn hidden(target: &Path, name: &std::ffi::OsStr, ending: &str) -> PathBuf {
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
-    hidden.push(format!(".{}-{attempt}.tmp", std::process::id()));
+    hidden.push(".");
+    hidden.push(ending);
     target.with_file_name(hidden)
 }
 
@@ -187,8 +266,8 @@ fn files_of_model(dir: &Path) -> BTreeSet<String> {
     let files = manifest.and_then(|json| serde_json::from_slice::<Files>(&json).ok());
     match files {
         Some(Files { format, sections }) if format == manifest::FORMAT_NAME => {
-            let own = std::iter::once(manifest::FILE.to_string());
-            own.chain(sections.into_iter().map(|section| section.file)).collect()
+            let own = [manifest::FILE, IDENTITY].map(str::to_string);
+            own.into_iter().chain(sections.into_iter().map(|section| section.file)).collect()
         }
         _ => BTreeSet::new(),
     }

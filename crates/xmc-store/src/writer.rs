@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct ModelWriter {
     shared: Arc<Shared>,
     staging: Option<Staging>,
+    /// Sections that an earlier process has finished and nobody has asked for yet.
+    earlier: Mutex<BTreeMap<String, SectionEntry>>,
 }
 
 /// The section table, shared with the sections being written.
@@ -49,6 +51,53 @@ impl ModelWriter {
         Ok(Self::new(Some(staging)))
     }
 
+    /// As [`create`](Self::create), of a model that is made in several goes: what is finished stays when this is dropped or the process
+    /// is killed, and [`adopt`](Self::adopt) finds it in the next go.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and [`StoreError::InUse`] when another process is at it.
+    pub fn resume(dir: impl AsRef<Path>) -> Result<Self> {
+        let (staging, finished) = Staging::resume(dir.as_ref())?;
+        let earlier = finished.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+        Ok(Self { earlier: Mutex::new(earlier), ..Self::new(Some(staging)) })
+    }
+
+    /// Says what is made here: data and parameters, in any form. Has no effect on a model that is made in one go.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherGo`] when earlier goes made something else, [`StoreError::Io`].
+    pub fn identify(&mut self, identity: &str) -> Result<()> {
+        let Some(staging) = &mut self.staging else { return Ok(()) };
+        match staging.identify(identity)? {
+            true => Ok(()),
+            false => Err(StoreError::OtherGo { path: staging.path().to_path_buf() }),
+        }
+    }
+
+    /// Takes over the sections `names` from an earlier go, if it has finished all of them; whether it has. A section that is not taken
+    /// over is written anew or forgotten.
+    pub fn adopt(&self, names: &[String]) -> bool {
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = names.iter().all(|name| earlier.contains_key(name));
+        for entry in names.iter().filter(|_| all).filter_map(|name| earlier.remove(name)) {
+            self.shared.finish(entry, None);
+        }
+        all
+    }
+
+    /// Whether section `name` is written, or taken over.
+    pub fn has(&self, name: &str) -> bool {
+        self.shared.sections().get(name).is_some_and(Option::is_some)
+    }
+
+    /// Removes the file of a section that was not taken over.
+    fn forget(&self, name: &str) -> Result<()> {
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(entry), Some(dir)) = (earlier.remove(name), &self.shared.dir) else { return Ok(()) };
+        let path = dir.join(entry.file);
+        std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))
+    }
+
     /// A writer whose model stays in memory.
     pub fn in_memory() -> Self {
         Self::new(None)
@@ -56,7 +105,8 @@ impl ModelWriter {
 
     fn new(staging: Option<Staging>) -> Self {
         let dir = staging.as_ref().map(|staging| staging.path().to_path_buf());
-        Self { shared: Arc::new(Shared { dir, sections: Mutex::default() }), staging }
+        let shared = Arc::new(Shared { dir, sections: Mutex::default() });
+        Self { shared, staging, earlier: Mutex::default() }
     }
 
     /// Begins an array section, to be pushed to and finished.
@@ -65,6 +115,7 @@ impl ModelWriter {
     /// [`StoreError::UnsafeSectionName`], [`StoreError::DuplicateSection`], [`StoreError::DiskFull`],
     /// [`StoreError::Io`].
     pub fn array<T: Element>(&self, name: &str) -> Result<SectionWriter<T>> {
+        self.forget(name)?;
         SectionWriter::new(Arc::clone(&self.shared), name)
     }
 
@@ -93,6 +144,7 @@ impl ModelWriter {
     }
 
     fn put_bytes(&self, name: &str, dtype: Dtype, bytes: Vec<u8>) -> Result<()> {
+        self.forget(name)?;
         let (entry, memory) = match self.shared.begin(name)? {
             Some(path) => {
                 let mut file = SectionFile::create(path)?;
@@ -131,6 +183,11 @@ impl ModelWriter {
     /// [`StoreError::TargetNotModel`] when the target has changed meanwhile, [`StoreError::DiskFull`],
     /// [`StoreError::Io`].
     pub fn commit<M: Serialize + ?Sized>(self, meta: &M) -> Result<Container> {
+        let earlier: Vec<String> = {
+            let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+            earlier.keys().cloned().collect()
+        };
+        earlier.iter().try_for_each(|name| self.forget(name))?;
         let (manifest, json, memory) = assemble(self.shared.finished()?, meta)?;
         match self.staging {
             Some(staging) => Ok(Container::on_disk(staging.commit(&json)?, manifest, json)),

@@ -35,7 +35,7 @@ pub use error::XrLinearError;
 pub use explain::{MarginParts, SearchTrace, TraceStep};
 pub use heads::DenseHeads;
 pub use layer::LayerWeights;
-pub use model::{Scratch, XrLinear};
+pub use model::{Scratch, XrLinear, adopt_tree};
 pub use negatives::Negatives;
 pub use params::{CheckedXrLinearParams, MatcherBeam, XrLinearParams};
 pub use relevance::{RelevanceMode, RelevanceNorm, RelevanceParams};

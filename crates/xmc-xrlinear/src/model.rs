@@ -65,26 +65,31 @@ impl ModelInfo {
         (self.n_sparse as usize, self.n_dense as usize)
     }
 
-    /// Writes this record and the tree.
+    /// Writes this record and the tree, unless they have been taken over ([`adopt_tree`]).
     pub(crate) fn write(
         &self,
         tree: &LabelTree,
         writer: &ModelWriter,
         prefix: &str,
     ) -> Result<(), XrLinearError> {
-        writer.put_record(&format!("{prefix}/info"), self)?;
-        for (number, layer) in tree.layers().iter().enumerate() {
-            writer.put_array(&format!("{prefix}/layer{number}/child_ptr"), layer.child_ptr())?;
-            writer.put_array(&format!("{prefix}/layer{number}/children"), layer.slot_children())?;
+        if writer.has(&info_section(prefix)) {
+            return Ok(());
         }
-        Ok(())
+        for (number, layer) in tree.layers().iter().enumerate() {
+            let [ptr, children] = tree_sections(prefix, number);
+            writer.put_array(&ptr, layer.child_ptr())?;
+            writer.put_array(&children, layer.slot_children())?;
+        }
+        // The last one: where it is, the tree is.
+        Ok(writer.put_record(&info_section(prefix), self)?)
     }
 
     fn read_tree(&self, container: &Container, prefix: &str) -> Result<LabelTree, XrLinearError> {
         let mut layers = Vec::new();
         for number in 0..self.depth {
-            let ptr = container.array::<u32>(&format!("{prefix}/layer{number}/child_ptr"))?.to_vec();
-            let children = container.array::<u32>(&format!("{prefix}/layer{number}/children"))?.to_vec();
+            let [ptr, children] = tree_sections(prefix, number as usize);
+            let ptr = container.array::<u32>(&ptr)?.to_vec();
+            let children = container.array::<u32>(&children)?.to_vec();
             let n_children = match number + 1 == self.depth {
                 true => self.n_labels as usize,
                 // Each cluster of an inner layer is a parent of the next one.
@@ -99,6 +104,33 @@ impl ModelInfo {
         }
         Ok(LabelTree::from_layers(layers)?)
     }
+}
+
+fn info_section(prefix: &str) -> String {
+    format!("{prefix}/info")
+}
+
+/// Where layer `number` of the tree lies.
+fn tree_sections(prefix: &str, number: usize) -> [String; 2] {
+    ["child_ptr", "children"].map(|section| format!("{prefix}/layer{number}/{section}"))
+}
+
+/// The tree that an earlier go of making this model has written, if it has.
+///
+/// # Errors
+/// [`XrLinearError::Store`] and those of a damaged tree.
+pub fn adopt_tree(writer: &ModelWriter, prefix: &str) -> Result<Option<LabelTree>, XrLinearError> {
+    if !writer.adopt(&[info_section(prefix)]) {
+        return Ok(None);
+    }
+    let info: ModelInfo = writer.preview(&())?.record(&info_section(prefix))?;
+    let sections: Vec<String> =
+        (0..info.depth as usize).flat_map(|number| tree_sections(prefix, number)).collect();
+    if !writer.adopt(&sections) {
+        let what = "an earlier go has written a part of the tree only: remove what it has left";
+        return Err(XrLinearError::Inconsistent { layer: 0, what });
+    }
+    Ok(Some(info.read_tree(&writer.preview(&())?, prefix)?))
 }
 
 /// A trained XR-Linear model. Cheap to clone: the weights are shared, and mapped from the file when it has one.
@@ -116,7 +148,7 @@ impl XrLinear {
     /// [`XrLinearError::Store`] when a section is missing or damaged, [`XrLinearError::Tree`] and
     /// [`XrLinearError::Inconsistent`] when the sections contradict each other.
     pub fn open(container: &Container, prefix: &str) -> Result<Self, XrLinearError> {
-        let info: ModelInfo = container.record(&format!("{prefix}/info"))?;
+        let info: ModelInfo = container.record(&info_section(prefix))?;
         let tree = info.read_tree(container, prefix)?;
         let layers = tree.layers().iter().enumerate();
         let layers = layers.map(|(number, layer)| info.open_layer(container, prefix, number, layer));

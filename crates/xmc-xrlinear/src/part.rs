@@ -27,6 +27,14 @@ pub(crate) fn part_prefix(layer: &str, number: usize, n_parts: usize) -> String 
     if n_parts == 1 { layer.to_owned() } else { format!("{layer}/part{number}") }
 }
 
+/// The sections of a part.
+const SECTIONS: [&str; 5] = ["blocks", "lengths", "records", "bias", "dense"];
+
+/// The names of the sections of the part at `prefix`.
+pub(crate) fn sections_at(prefix: &str) -> Vec<String> {
+    SECTIONS.iter().map(|section| format!("{prefix}/{section}")).collect()
+}
+
 /// The weights of some clusters, as they lie in the container.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {

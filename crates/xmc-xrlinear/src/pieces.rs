@@ -50,7 +50,9 @@ impl Piece {
             }
             weights += piece.weights;
         }
-        batches.push(&pieces[first..]);
+        if first < pieces.len() {
+            batches.push(&pieces[first..]);
+        }
         batches
     }
 }
@@ -90,5 +92,6 @@ mod tests {
         let pieces = [piece(1), piece(5), piece(5), piece(20), piece(5)];
         let sizes: Vec<usize> = Piece::batches(&pieces, 10).iter().map(|batch| batch.len()).collect();
         assert_eq!(sizes, [2, 1, 1, 1]);
+        assert!(Piece::batches(&[], 10).is_empty());
     }
 }

@@ -8,7 +8,7 @@
 use crate::assemble::write_part;
 use crate::chunk::Chunk;
 use crate::model::{ModelInfo, match_clusters};
-use crate::part::part_prefix;
+use crate::part::{Part, part_prefix, sections_at};
 use crate::pieces::{Piece, expected_weights};
 use crate::record::Widths;
 use crate::rows::{NodeRows, union};
@@ -146,6 +146,7 @@ impl CheckedXrLinearParams {
                 training.send(output.open(tree, layers.start)?, progress);
             }
             let pieces: Vec<Piece> = layers.flat_map(|layer| training.pieces(layer)).collect();
+            let pieces = output.without_adopted(tree, pieces)?;
             for batch in Piece::batches(&pieces, self.part_weights) {
                 let chunks = training.solve(&jobs(batch), &mut output.report, progress);
                 output.write(tree, batch, chunks, progress)?;
@@ -184,7 +185,43 @@ impl<'a> Output<'a> {
         Self { info, writer, prefix, finished: Vec::new(), report: TrainReport::default() }
     }
 
-    /// Writes `pieces`, all of whose `chunks` are there. The pieces of a layer come in order.
+    /// Those of `pieces` that no earlier go of making this model has written.
+    fn without_adopted(
+        &mut self,
+        tree: &LabelTree,
+        pieces: Vec<Piece>,
+    ) -> Result<Vec<Piece>, XrLinearError> {
+        let mut left = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let part = self.part_prefix(&piece);
+            let mut sections = sections_at(&part);
+            sections.extend(self.directory(&piece));
+            if self.writer.adopt(&sections) {
+                let (layer, clusters) = (&tree.layers()[piece.layer], &piece.clusters);
+                let clusters = clusters.start as u32..clusters.end as u32;
+                let (container, widths) = (self.writer.preview(&())?, self.info.widths(layer));
+                let part = Part::open(&container, &part, clusters, layer, widths, self.info.n_features())?;
+                let wrong = |what| XrLinearError::Inconsistent { layer: piece.layer, what };
+                self.report.n_weights += part.map_err(wrong)?.n_weights();
+            } else {
+                left.push(piece);
+            }
+        }
+        Ok(left)
+    }
+
+    fn part_prefix(&self, piece: &Piece) -> String {
+        let layer = format!("{}/layer{}", self.prefix, piece.layer);
+        part_prefix(&layer, piece.part, piece.firsts.len())
+    }
+
+    /// The section that says which parts the layer of `piece` has, if this is the first of several.
+    fn directory(&self, piece: &Piece) -> Option<String> {
+        let first = piece.part == 0 && piece.firsts.len() > 1;
+        first.then(|| format!("{}/layer{}/parts", self.prefix, piece.layer))
+    }
+
+    /// Writes `pieces`, all of whose `chunks` are there.
     pub(crate) fn write(
         &mut self,
         tree: &LabelTree,
@@ -204,13 +241,11 @@ impl<'a> Output<'a> {
     }
 
     fn write_piece(&self, layer: &TreeLayer, piece: &Piece, chunks: &[Chunk]) -> Result<(), XrLinearError> {
-        let prefix = format!("{}/layer{}", self.prefix, piece.layer);
-        if piece.part == 0 && piece.firsts.len() > 1 {
-            self.writer.put_array(&format!("{prefix}/parts"), &piece.firsts)?;
+        if let Some(section) = self.directory(piece) {
+            self.writer.put_array(&section, &piece.firsts)?;
         }
         let widths = self.info.widths(layer).of_part(chunks.len());
-        let part = part_prefix(&prefix, piece.part, piece.firsts.len());
-        write_part(self.writer, &part, widths, self.info.n_sparse(), chunks)
+        write_part(self.writer, &self.part_prefix(piece), widths, self.info.n_sparse(), chunks)
     }
 
     /// Opens the layers before `end`, as they have been written.

@@ -20,7 +20,7 @@ use xmc_xrlinear::{Compression, WeightType, XrLinear};
 /// # let model = Model::train(&Dataset::from_examples(texts), TrainParams::default())?;
 /// let small = Compressor::new(&model).weights(WeightType::Int8).fit()?;
 /// assert!(small.container().manifest().total_bytes() < model.container().manifest().total_bytes());
-/// assert_eq!(small.predict("oak")?[0].label, "wood");
+/// assert_eq!(small.predict("oak")?[0].name, "wood");
 /// # Ok::<(), XmcError>(())
 /// ```
 pub struct Compressor<'a> {

@@ -69,6 +69,9 @@ pub enum XmcError {
         /// The bytes of everything else.
         least: u64,
     },
+    /// Parameters that cannot be written down.
+    #[error("the parameters cannot be written as JSON")]
+    Identity(#[source] serde_json::Error),
     /// A parameter out of its range.
     #[error("parameter `{name}` is {found}, expected {expected}")]
     Param {

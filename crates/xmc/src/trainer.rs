@@ -16,6 +16,7 @@ use xmc_sparse::{Csr, Features, NoProgress, Progress};
 use xmc_store::ModelWriter;
 use xmc_tfidf::Documents;
 use xmc_tree::{LabelFeatureInputs, LabelTree};
+use xmc_xrlinear::adopt_tree;
 
 /// Cut-offs of the scores that a model keeps of its validation data.
 const VALID_AT: [usize; 4] = [1, 3, 5, 10];
@@ -28,6 +29,7 @@ pub struct Trainer<'a> {
     progress: &'a dyn Progress,
     sources: Vec<DataSource>,
     timestamps: bool,
+    resume: bool,
     label_names: Option<bool>,
     extras: Extras<'a>,
 }
@@ -36,8 +38,8 @@ impl<'a> Trainer<'a> {
     /// A training with these hyper-parameters.
     pub fn new(params: TrainParams) -> Self {
         let (tree, valid, sources, label_names, extras) = Default::default();
-        let (progress, timestamps) = (&NoProgress, true);
-        Self { params, tree, valid, progress, sources, timestamps, label_names, extras }
+        let (progress, timestamps, resume) = (&NoProgress, true, false);
+        Self { params, tree, valid, progress, sources, timestamps, resume, label_names, extras }
     }
 
     /// Whether the names of the labels in the data set's label map are text in the language of the data, and may
@@ -133,6 +135,14 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Keeps what is finished in a hidden directory beside the model when the training is interrupted or killed, and goes on from there when it
+    /// is repeated with the same data and parameters: the tree, and the parts of the weights. Default no.
+    #[must_use]
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
     /// Trains in memory.
     ///
     /// # Errors
@@ -147,11 +157,11 @@ impl<'a> Trainer<'a> {
     /// As [`Trainer::fit`], and what writing can run into.
     pub fn fit_to(self, dataset: &Dataset, dir: impl AsRef<Path>) -> Result<Model, XmcError> {
         self.params.check()?;
-        let writer = ModelWriter::create(dir)?;
-        self.fit_into(dataset, writer)
+        let writer = if self.resume { ModelWriter::resume(dir) } else { ModelWriter::create(dir) };
+        self.fit_into(dataset, writer?)
     }
 
-    fn fit_into(self, dataset: &Dataset, writer: ModelWriter) -> Result<Model, XmcError> {
+    fn fit_into(self, dataset: &Dataset, mut writer: ModelWriter) -> Result<Model, XmcError> {
         self.params.check()?;
         if self.tree.is_some() && self.params.n_trees > 1 {
             return Err(XmcError::GivenTree { n_trees: self.params.n_trees });
@@ -161,6 +171,9 @@ impl<'a> Trainer<'a> {
         let encoder = self.extras.encoder.map(|source| source.scored_on(self.valid));
         let extras = Extras { encoder, ..self.extras };
         let mut set = TrainingSet::new(&self.params, dataset, (with_names, None), extras, &stages)?;
+        if self.resume {
+            writer.identify(&set.identity(&self.params, self.tree.as_ref())?)?;
+        }
         if let Some(tfidf) = &set.tfidf {
             tfidf.save(&writer, "tfidf")?;
         }
@@ -171,11 +184,18 @@ impl<'a> Trainer<'a> {
         let (mut n_weights, mut disentangled) = (0, Vec::new());
         for number in 0..self.params.n_trees {
             let params = self.params.of_tree(number);
+            let prefix = matcher_prefix(number);
             let tree = match &self.tree {
                 Some(tree) => Cow::Borrowed(tree),
-                None => Cow::Owned(grow_tree(&params, &set, &stages)?),
+                None => {
+                    // Disentanglement writes another tree than it begins with.
+                    let earlier = match params.disentangle.is_on() {
+                        true => None,
+                        false => adopt_tree(&writer, &prefix)?,
+                    };
+                    Cow::Owned(earlier.map_or_else(|| grow_tree(&params, &set, &stages), Ok)?)
+                }
             };
-            let prefix = matcher_prefix(number);
             // Under one cluster labels are everywhere already.
             if params.disentangle.is_on() && tree.depth() > 1 {
                 let (params, set, stages, n_samples) = (&params, &set, &stages, dataset.n_samples());

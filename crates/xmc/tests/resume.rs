@@ -1,0 +1,94 @@
+//! Trainings that are interrupted and go on.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use xmc::{Dataset, Progress, TrainParams, Trainer, XmcError};
+
+fn dataset() -> Dataset {
+    let words = ["pie", "phone", "oak", "sail", "rose", "steel", "gene", "yarn"];
+    Dataset::from_examples((0..800).map(|n| {
+        let (a, b) = (words[n % 8], words[n / 8 % 8]);
+        (format!("{a} {b} {}", n % 50), vec![format!("{a}{}", n % 3), format!("{b}{}", n % 5)])
+    }))
+}
+
+fn params() -> TrainParams {
+    let mut params = TrainParams::default();
+    params.tree = params.tree.branching(3).max_leaf(4);
+    params.linear = params.linear.part_weights(40);
+    params.n_trees = 2;
+    params
+}
+
+fn trainer<'a>(params: TrainParams) -> Trainer<'a> {
+    Trainer::new(params).timestamps(false)
+}
+
+/// Every file with its bytes.
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let file = |path: std::path::PathBuf| {
+        (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())
+    };
+    let mut files: Vec<_> = entries.map(file).collect();
+    files.sort();
+    files
+}
+
+/// Ends the process's work at a stage, as a kill would: by a panic that leaves everything as it is.
+struct KillAt {
+    stage: &'static str,
+    times: AtomicU64,
+}
+
+impl Progress for KillAt {
+    fn begin(&self, stage: &str, _: Option<u64>, _: &str) {
+        let is_it = stage == self.stage && self.times.fetch_sub(1, Ordering::Relaxed) == 1;
+        assert!(!is_it, "killed");
+    }
+}
+
+#[test]
+fn a_training_goes_on_where_it_was_killed_and_gives_the_same_bytes() {
+    let parent = tempfile::tempdir().unwrap();
+    let (whole, resumed) = (parent.path().join("whole"), parent.path().join("resumed"));
+    let dataset = dataset();
+    trainer(params()).fit_to(&dataset, &whole).unwrap();
+    let n_parts = |dir: &Path| files(dir).iter().filter(|(name, _)| name.ends_with("records.bin")).count();
+    assert!(n_parts(&whole) > 8, "{}", n_parts(&whole));
+    let hidden = parent.path().join(".resumed.resume");
+    let mut done = 0;
+    for (stage, times) in [("cluster labels", 1), ("weights", 1), ("weights", 2), ("write", 2), ("cluster labels", 1), ("weights", 5)]
+    {
+        let kill = KillAt { stage, times: AtomicU64::new(times) };
+        let job = || trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &resumed);
+        let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        assert!(killed.is_err(), "{stage} {times} was never begun");
+        assert!(!resumed.exists());
+        let now = n_parts(&hidden);
+        assert!(now >= done, "{stage} {times}: {now} parts, {done} before");
+        done = now;
+    }
+    assert!(done > 0);
+    trainer(params()).resume(true).fit_to(&dataset, &resumed).unwrap();
+    assert!(files(&resumed) == files(&whole), "the files differ");
+    assert!(!hidden.exists());
+}
+
+#[test]
+fn other_data_or_parameters_do_not_go_on() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("m");
+    let dataset = dataset();
+    let kill = KillAt { stage: "weights", times: AtomicU64::new(1) };
+    let job = || trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &dir);
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err());
+    let mut other = params();
+    other.tree = other.tree.seed(5);
+    let refused = trainer(other).resume(true).fit_to(&dataset, &dir);
+    assert!(matches!(refused, Err(XmcError::Store(xmc_store::StoreError::OtherGo { .. }))));
+    let other = Dataset::from_examples((0..800).map(|n| (format!("pie {n}"), vec![format!("{}", n % 20)])));
+    assert!(trainer(params()).resume(true).fit_to(&other, &dir).is_err());
+}
