@@ -1,7 +1,7 @@
 //! What can be typed. Nothing here opens a file or does any work: `cli` resolves it.
 
-mod data;
 mod compress;
+mod data;
 mod disentangle;
 mod distill;
 mod encode;
@@ -19,8 +19,8 @@ mod train;
 mod tune;
 mod vectorizer;
 
-pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use compress::CompressArgs;
+pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
 pub(crate) use distill::DistillArgs;
 pub(crate) use encode::EncodeArgs;

@@ -7,7 +7,7 @@ use crate::console::{Console, count, print};
 use anyhow::Result;
 use indicatif::DecimalBytes;
 use serde::Serialize;
-use xmc::{Compressor, Dataset, Model, Scores};
+use xmc::{Compressor, Model, Scores};
 
 /// Cut-offs at which both models are scored.
 const AT: [usize; 3] = [1, 3, 5];
@@ -29,8 +29,8 @@ pub(crate) fn run(args: &CompressArgs, console: &Console) -> Result<()> {
     let test = test.transpose()?;
     let before = Size::of(&model);
     let score = |model: &Model| -> Result<Option<Scores>> {
-        let scores = |test: &Dataset| model.evaluate_with(test, &AT, &model.search(), console.progress());
-        Ok(test.as_ref().map(scores).transpose()?)
+        let Some(test) = &test else { return Ok(None) };
+        Ok(Some(model.evaluate_with(test, &AT, &model.search(), console.progress())?))
     };
     let scores_before = score(&model)?;
     let small = Compressor::new(&model)

@@ -115,18 +115,21 @@ struct Cost {
 impl Cost {
     fn of(ids: &[u32], shares: &Csr, x: &Features) -> Self {
         let reached: Vec<AtomicBool> = (0..x.n_samples()).map(|_| AtomicBool::new(false)).collect();
-        let n_entries = |instance: u32| (x.row(instance as usize).sparse.nnz() + x.n_dense()) as u64;
+        let n_sparse = |instance: u32| x.row(instance as usize).sparse.nnz() as u64;
         let of_row = |&id: &u32| {
             let instances = shares.row(id as usize).indices;
             instances.iter().for_each(|&instance| reached[instance as usize].store(true, Ordering::Relaxed));
-            (instances.iter().map(|&instance| n_entries(instance)).sum::<u64>(), instances.len() as u64)
+            // Dense columns are the same ones in every instance.
+            let entries = instances.iter().map(|&instance| n_sparse(instance)).sum::<u64>();
+            (entries + x.n_dense() as u64, instances.len() as u64)
         };
         let add = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
         let (entries, n_shares) =
             ids.par_iter().with_min_len(MIN_TASK_ROWS).map(of_row).reduce(|| (0, 0), add);
         let reached: Vec<bool> = reached.into_iter().map(AtomicBool::into_inner).collect();
         let instances = (0u32..).zip(&reached).filter(|(_, reached)| **reached);
-        let visits = n_shares + instances.map(|(instance, _)| n_entries(instance)).sum::<u64>();
+        let visits =
+            n_shares + instances.map(|(instance, _)| n_sparse(instance) + x.n_dense() as u64).sum::<u64>();
         Self { entries, visits, reached }
     }
 
@@ -272,8 +275,7 @@ mod tests {
     fn sample() -> (Csr, Features) {
         let entries = |row: u32| {
             let feature = move |k: u32| (row * 7 + k * 5) % 30;
-            let mut entries: Vec<_> =
-                (0..5).map(|k| (feature(k), 0.5 + ((row + k) % 3) as f32)).collect();
+            let mut entries: Vec<_> = (0..5).map(|k| (feature(k), 0.5 + ((row + k) % 3) as f32)).collect();
             entries.sort_by_key(|entry| entry.0);
             entries
         };
@@ -330,14 +332,16 @@ mod tests {
         let x = Features::from_sparse(
             Csr::from_rows(2, [vec![(0, 1.0), (1, 2.0)], vec![(0, -1.0)], vec![(0, 4.0)]]).unwrap(),
         );
-        let shares = Csr::from_rows(3, [vec![(0, 1.0), (1, 1.0)], vec![(0, 1.0), (1, 1.0), (2, 0.5)]]).unwrap();
+        let shares =
+            Csr::from_rows(3, [vec![(0, 1.0), (1, 1.0)], vec![(0, 1.0), (1, 1.0), (2, 0.5)]]).unwrap();
         let scales = scales(&shares, &x);
         assert_eq!(scales, [0.5, 1.0 / 8f32.sqrt()]);
     }
 
     #[test]
     fn shares_pay_where_instances_have_many_labels() {
-        let x = Features::from_sparse(Csr::from_rows(9, (0..50).map(|_| (0..9).map(|at| (at, 1.0)))).unwrap());
+        let x =
+            Features::from_sparse(Csr::from_rows(9, (0..50).map(|_| (0..9).map(|at| (at, 1.0)))).unwrap());
         let few = Csr::from_rows(50, (0..50).map(|row| [(row, 1.0)])).unwrap();
         let many = Csr::from_rows(50, (0..50).map(|_| (0..50).map(|at| (at, 1.0)))).unwrap();
         assert!(!SummedRows::pays(&few, &x));

@@ -45,12 +45,7 @@ pub(crate) trait Rows: Sync {
     fn products(&self, sum: &RowSum, rows: &[u32], out: &mut [f32]);
 
     /// First scores of the rows `sample`.
-    fn first_scores(
-        &self,
-        _: &BalancedKMeansParams,
-        sample: &[u32],
-        rng: &mut Xoshiro256PlusPlus,
-    ) -> Vec<f32>
+    fn first_scores(&self, _: &BalancedKMeansParams, sample: &[u32], rng: &mut Xoshiro256PlusPlus) -> Vec<f32>
     where
         Self: Sized,
     {

@@ -39,7 +39,10 @@ mod tests {
         assert!(is_safe("tree/0/children"));
         assert_eq!(file_of("tree/0/children"), "tree.0.children.bin");
         assert_eq!(of_file("tree.0.children.bin").as_deref(), Some("tree/0/children"));
-        assert_eq!([of_file("tree.0"), of_file(".bin"), of_file("bin"), of_file("A.bin")], [const { None }; 4]);
+        assert_eq!(
+            [of_file("tree.0"), of_file(".bin"), of_file("bin"), of_file("A.bin")],
+            [const { None }; 4]
+        );
     }
 
     #[test]

@@ -46,7 +46,11 @@ fn what_is_finished_is_there_in_the_next_go() {
     second.put_array("changed", &[2u8]).unwrap();
     let model = second.commit(&()).unwrap();
     assert_eq!(model.array::<u8>("changed").unwrap()[..], [2]);
-    assert_eq!(names(&dir), ["a.b.bin", "c.bin", "changed.bin", "manifest.json"], "what nobody asked for is gone");
+    assert_eq!(
+        names(&dir),
+        ["a.b.bin", "c.bin", "changed.bin", "manifest.json"],
+        "what nobody asked for is gone"
+    );
     assert_eq!(names(parent.path()), ["m"]);
     Container::open(&dir).unwrap().verify(&xmc_sparse::NoProgress).unwrap();
 }

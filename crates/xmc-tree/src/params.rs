@@ -199,11 +199,7 @@ impl TreeBuilder {
         }
     }
 
-    fn fit_balanced(
-        &self,
-        labels: &LabelRows<'_>,
-        progress: &dyn Progress,
-    ) -> Result<LabelTree, TreeError> {
+    fn fit_balanced(&self, labels: &LabelRows<'_>, progress: &dyn Progress) -> Result<LabelTree, TreeError> {
         let n_labels = labels.n_labels();
         let Some(depth) = self.n_splits(n_labels) else { return LabelTree::one_vs_rest(n_labels) };
         let kmeans = self.kmeans(depth)?;

@@ -214,7 +214,8 @@ fn labels_may_stay_the_sums_that_they_are_and_are_placed_by_their_own_text_all_t
         let labels = tree.leaves().children(cluster);
         assert!(labels.len() == 41 && labels.iter().all(|label| label % 2 == labels[0] % 2), "{labels:?}");
     }
-    let made = LabelRows::Made(std::borrow::Cow::Owned(LabelFeatures::Pifa.compute_with(&x, &y, &inputs).unwrap()));
+    let made =
+        LabelRows::Made(std::borrow::Cow::Owned(LabelFeatures::Pifa.compute_with(&x, &y, &inputs).unwrap()));
     assert_eq!(grow(&made), tree);
     // The other kinds are always made.
     let concat = LabelFeatures::PifaLfConcat.rows_with(&x, &y, &inputs).unwrap();

@@ -25,7 +25,11 @@ impl ModelInfo {
         Self::of_shape((x.n_sparse(), x.n_dense()), tree, weights)
     }
 
-    pub(crate) fn of_shape((n_sparse, n_dense): (usize, usize), tree: &LabelTree, weights: WeightType) -> Self {
+    pub(crate) fn of_shape(
+        (n_sparse, n_dense): (usize, usize),
+        tree: &LabelTree,
+        weights: WeightType,
+    ) -> Self {
         Self {
             n_sparse: n_sparse as u64,
             n_dense: n_dense as u64,

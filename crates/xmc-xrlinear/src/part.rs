@@ -94,7 +94,11 @@ impl Part {
     }
 
     /// Writes what the part has beside records and their directory.
-    pub(crate) fn write_beside_records(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
+    pub(crate) fn write_beside_records(
+        &self,
+        writer: &ModelWriter,
+        prefix: &str,
+    ) -> Result<(), XrLinearError> {
         writer.put_array(&format!("{prefix}/bias"), &self.bias)?;
         Ok(writer.put_array(&format!("{prefix}/dense"), &self.dense)?)
     }

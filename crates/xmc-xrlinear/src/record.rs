@@ -329,9 +329,16 @@ pub(crate) fn accumulate<S: Simd>(
 ) {
     let Some((columns, values)) = posting.split_at_checked(widths.columns_len(weights)) else { return };
     match widths.value {
-        WeightType::Bf16 => {
-            add_values::<S, 2>(simd, (widths, weights), columns, values, x, sums, from_bf16, S::add_expanded_bf16)
-        }
+        WeightType::Bf16 => add_values::<S, 2>(
+            simd,
+            (widths, weights),
+            columns,
+            values,
+            x,
+            sums,
+            from_bf16,
+            S::add_expanded_bf16,
+        ),
         WeightType::F32 => add_values::<S, 4>(
             simd,
             (widths, weights),
@@ -345,7 +352,16 @@ pub(crate) fn accumulate<S: Simd>(
         WeightType::Int8 => {
             let Some((&code, values)) = values.split_first() else { return };
             let x = x * scale(code);
-            add_values::<S, 1>(simd, (widths, weights), columns, values, x, sums, from_int8, S::add_expanded_int8);
+            add_values::<S, 1>(
+                simd,
+                (widths, weights),
+                columns,
+                values,
+                x,
+                sums,
+                from_int8,
+                S::add_expanded_int8,
+            );
         }
     }
 }

@@ -130,7 +130,9 @@ impl<'a> Reader<'a> {
             match chunks.get_mut(cluster as usize) {
                 None => sound = false,
                 Some(None) => {}
-                Some(Some(chunk)) => sound &= self.add(chunk, (feature, cluster), part.widths, weights, posting),
+                Some(Some(chunk)) => {
+                    sound &= self.add(chunk, (feature, cluster), part.widths, weights, posting);
+                }
             }
         })?;
         sound.then_some(())

@@ -186,11 +186,7 @@ impl<'a> Output<'a> {
     }
 
     /// Those of `pieces` that no earlier go of making this model has written.
-    fn without_adopted(
-        &mut self,
-        tree: &LabelTree,
-        pieces: Vec<Piece>,
-    ) -> Result<Vec<Piece>, XrLinearError> {
+    fn without_adopted(&mut self, tree: &LabelTree, pieces: Vec<Piece>) -> Result<Vec<Piece>, XrLinearError> {
         let mut left = Vec::with_capacity(pieces.len());
         for piece in pieces {
             let part = self.part_prefix(&piece);

@@ -4,6 +4,7 @@
 //! that lets the largest value be at most 127. A byte is enough: the scale is at most 9 % larger than it would have to be.
 
 use serde::{Deserialize, Serialize};
+use std::f32::consts::SQRT_2;
 use std::ops::RangeInclusive;
 
 /// How stored weights are represented.
@@ -98,7 +99,7 @@ pub(crate) fn from_int8(bytes: [u8; 1]) -> f32 {
 pub(crate) fn scale(code: u8) -> f32 {
     /// `2^(n/8)`.
     const FRACTIONS: [f32; 8] =
-        [1.0, 1.090_507_7, 1.189_207_1, 1.296_839_6, 1.414_213_5, 1.542_210_8, 1.681_792_9, 1.834_008];
+        [1.0, 1.090_507_7, 1.189_207_1, 1.296_839_6, SQRT_2, 1.542_210_8, 1.681_792_9, 1.834_008];
     let octave = f32::from_bits((u32::from(code >> 3) + 127 - OCTAVES_BELOW_1) << 23);
     octave * FRACTIONS[usize::from(code & 7)]
 }

@@ -103,9 +103,7 @@ impl<'a> Compressor<'a> {
         let found = self.compression.threshold;
         match found.is_finite() && found >= 0.0 {
             true => Ok(()),
-            false => {
-                Err(XmcError::Param { name: "threshold", expected: "0 or a number above it", found })
-            }
+            false => Err(XmcError::Param { name: "threshold", expected: "0 or a number above it", found }),
         }
     }
 

@@ -60,8 +60,14 @@ fn a_training_goes_on_where_it_was_killed_and_gives_the_same_bytes() {
     assert!(n_parts(&whole) > 8, "{}", n_parts(&whole));
     let hidden = parent.path().join(".resumed.resume");
     let mut done = 0;
-    for (stage, times) in [("cluster labels", 1), ("weights", 1), ("weights", 2), ("write", 2), ("cluster labels", 1), ("weights", 5)]
-    {
+    for (stage, times) in [
+        ("cluster labels", 1),
+        ("weights", 1),
+        ("weights", 2),
+        ("write", 2),
+        ("cluster labels", 1),
+        ("weights", 5),
+    ] {
         let kill = KillAt { stage, times: AtomicU64::new(times) };
         let job = || trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &resumed);
         let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));

@@ -328,7 +328,8 @@ mod tests {
             let full: Vec<[u8; 4]> =
                 self.2.iter().map(|&half| (u32::from(half) << 16).to_le_bytes()).collect();
             // The same values in halves.
-            let bytes: Vec<[u8; 1]> = full.iter().map(|&v| [(2.0 * f32::from_le_bytes(v)) as i8 as u8]).collect();
+            let bytes: Vec<[u8; 1]> =
+                full.iter().map(|&v| [(2.0 * f32::from_le_bytes(v)) as i8 as u8]).collect();
             let mut sums = [[1.0; LANES]; 3];
             simd.add_expanded_bf16(self.0, self.1, &bf16, &mut sums[0]);
             simd.add_expanded_f32(self.0, self.1, &full, &mut sums[1]);

@@ -31,7 +31,8 @@ fn any_number_of_threads_writes_the_same_bytes() {
 
 #[test]
 fn layers_in_parts_predict_the_same_and_take_part_in_everything() {
-    let problem = Problem::random(Shape { n_samples: 400, n_sparse: 300, n_dense: 3, tree: &[5, 25, 700] }, 21);
+    let problem =
+        Problem::random(Shape { n_samples: 400, n_sparse: 300, n_dense: 3, tree: &[5, 25, 700] }, 21);
     let parts = XrLinearParams::default().part_weights(300);
     let written = train(&problem, parts.clone());
     let firsts = |layer| written.array::<u32>(&format!("matcher/layer{layer}/parts")).unwrap().to_vec();
