@@ -69,7 +69,7 @@ fn a_training_goes_on_where_it_was_killed_and_gives_the_same_bytes() {
         ("weights", 5),
     ] {
         let kill = KillAt { stage, times: AtomicU64::new(times) };
-        let job = || trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &resumed);
+        let job = || drop(trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &resumed));
         let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
         assert!(killed.is_err(), "{stage} {times} was never begun");
         assert!(!resumed.exists());
@@ -89,7 +89,7 @@ fn other_data_or_parameters_do_not_go_on() {
     let dir = parent.path().join("m");
     let dataset = dataset();
     let kill = KillAt { stage: "weights", times: AtomicU64::new(1) };
-    let job = || trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &dir);
+    let job = || drop(trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &dir));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err());
     let mut other = params();
     other.tree = other.tree.seed(5);
