@@ -5,7 +5,7 @@
 
 use crate::assemble::Layout;
 use crate::model::ModelInfo;
-use crate::part::{Part, part_prefix};
+use crate::part::Part;
 use crate::record::{Widths, put_posting, take_columns};
 use crate::{WeightType, XrLinear, XrLinearError};
 use rayon::prelude::*;
@@ -77,13 +77,15 @@ impl XrLinear {
         let mut n_weights = 0;
         for (number, layer) in self.layers().iter().enumerate() {
             let prefix = format!("{prefix}/layer{number}");
-            for (at, part) in layer.parts().iter().enumerate() {
-                let prefix = part_prefix(&prefix, at, layer.parts().len());
-                n_weights += self.rewriting(number, part, compression).write(writer, &prefix)?;
-                part.write_beside_records(writer, &prefix)?;
+            layer.each_part(&prefix, |part, prefix, is_all| {
+                if !is_all {
+                    Part::write_clusters(writer, prefix, part.clusters.clone())?;
+                }
+                n_weights += self.rewriting(number, part, compression).write(writer, prefix)?;
+                part.write_beside_records(writer, prefix)?;
                 progress.advance(1);
-            }
-            layer.write_directory(writer, &prefix)?;
+                Ok(())
+            })?;
         }
         progress.end();
         Ok(n_weights)

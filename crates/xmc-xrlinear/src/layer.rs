@@ -52,20 +52,22 @@ impl LayerWeights {
         n_features: (usize, usize),
     ) -> Result<Self, XrLinearError> {
         let wrong = |what| Err(XrLinearError::Inconsistent { layer: number, what });
-        let (section, n_clusters) = (format!("{prefix}/parts"), layer.n_parents() as u32);
-        let mut firsts = match container.has(&section) {
-            true => container.array::<u32>(&section)?.to_vec(),
-            false => vec![0],
-        };
-        firsts.push(n_clusters);
-        if firsts[0] != 0 || !firsts.is_sorted_by(|a, b| a < b) {
-            return wrong("the parts are not ranges of the layer's clusters, one after the other");
+        let (mut parts, mut first, n_clusters) = (Vec::new(), 0, layer.n_parents() as u32);
+        if !Part::is_at(container, prefix, 0) {
+            match Part::open(container, prefix, 0..n_clusters, layer, widths, n_features)? {
+                Ok(part) => parts.push(part),
+                Err(what) => return wrong(what),
+            }
+            first = n_clusters;
         }
-        let n_parts = firsts.len() - 1;
-        let mut parts = Vec::with_capacity(n_parts);
-        for (at, range) in firsts.windows(2).enumerate() {
-            let prefix = part_prefix(prefix, at, n_parts);
-            match Part::open(container, &prefix, range[0]..range[1], layer, widths, n_features)? {
+        while first < n_clusters {
+            let prefix = part_prefix(prefix, Some(parts.len()));
+            let clusters = Part::clusters_at(container, &prefix)?;
+            if clusters.start != first || clusters.is_empty() || clusters.end > n_clusters {
+                return wrong("the parts are not ranges of the layer's clusters, one after the other");
+            }
+            first = clusters.end;
+            match Part::open(container, &prefix, clusters, layer, widths, n_features)? {
                 Ok(part) => parts.push(part),
                 Err(what) => return wrong(what),
             }
@@ -80,19 +82,25 @@ impl LayerWeights {
 
     /// Writes the layer as it is, as sections `<prefix>/…`.
     pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
-        for (number, part) in self.parts.iter().enumerate() {
-            part.write(writer, &part_prefix(prefix, number, self.parts.len()))?;
-        }
-        self.write_directory(writer, prefix)
+        self.each_part(prefix, |part, prefix, is_all| {
+            if !is_all {
+                Part::write_clusters(writer, prefix, part.clusters.clone())?;
+            }
+            part.write(writer, prefix)
+        })
     }
 
-    /// Writes which parts there are.
-    pub(crate) fn write_directory(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
-        if self.parts.len() > 1 {
-            let firsts: Vec<u32> = self.parts.iter().map(|part| part.clusters.start).collect();
-            writer.put_array(&format!("{prefix}/parts"), &firsts)?;
-        }
-        Ok(())
+    /// Gives `run` every part, where it lies in a layer at `prefix`, and whether it is all of it.
+    pub(crate) fn each_part(
+        &self,
+        prefix: &str,
+        mut run: impl FnMut(&Part, &str, bool) -> Result<(), XrLinearError>,
+    ) -> Result<(), XrLinearError> {
+        let is_all = self.parts.len() == 1;
+        let mut parts = self.parts.iter().enumerate();
+        parts.try_for_each(|(number, part)| {
+            run(part, &part_prefix(prefix, (!is_all).then_some(number)), is_all)
+        })
     }
 
     /// The parts, one at least.

@@ -22,17 +22,21 @@ const START: u64 = (1 << 56) - 1;
 /// Bytes of a record that are asked for in advance.
 const FETCH: usize = 192;
 
-/// Where part `number` of `n_parts` lies, in a layer at `layer`.
-pub(crate) fn part_prefix(layer: &str, number: usize, n_parts: usize) -> String {
-    if n_parts == 1 { layer.to_owned() } else { format!("{layer}/part{number}") }
+/// Where a part lies in a layer at `layer`: number `number`, or all of the layer.
+pub(crate) fn part_prefix(layer: &str, number: Option<usize>) -> String {
+    number.map_or_else(|| layer.to_owned(), |number| format!("{layer}/part{number}"))
 }
 
 /// The sections of a part.
 const SECTIONS: [&str; 5] = ["blocks", "lengths", "records", "bias", "dense"];
 
-/// The names of the sections of the part at `prefix`.
-pub(crate) fn sections_at(prefix: &str) -> Vec<String> {
-    SECTIONS.iter().map(|section| format!("{prefix}/{section}")).collect()
+/// The one more of a part that is not all of its layer: the first of its clusters, and the first that is not.
+const CLUSTERS: &str = "clusters";
+
+/// The names of the sections of part `number` of a layer at `layer`.
+pub(crate) fn sections_at(layer: &str, number: Option<usize>) -> Vec<String> {
+    let (prefix, clusters) = (part_prefix(layer, number), number.map(|_| &CLUSTERS));
+    SECTIONS.iter().chain(clusters).map(|section| format!("{prefix}/{section}")).collect()
 }
 
 /// The weights of some clusters, as they lie in the container.
@@ -83,6 +87,26 @@ impl Part {
         } else {
             Ok(this)
         })
+    }
+
+    /// Whether part `number` of a layer at `layer` is there.
+    pub(crate) fn is_at(container: &Container, layer: &str, number: usize) -> bool {
+        container.has(&format!("{}/{CLUSTERS}", part_prefix(layer, Some(number))))
+    }
+
+    /// The clusters of the part at `prefix`, which is not all of its layer.
+    pub(crate) fn clusters_at(container: &Container, prefix: &str) -> Result<Range<u32>, XrLinearError> {
+        let clusters = container.array::<u32>(&format!("{prefix}/{CLUSTERS}"))?;
+        Ok(clusters.first().copied().unwrap_or(0)..clusters.get(1).copied().unwrap_or(0))
+    }
+
+    /// Says which clusters the part at `prefix` has.
+    pub(crate) fn write_clusters(
+        writer: &ModelWriter,
+        prefix: &str,
+        clusters: Range<u32>,
+    ) -> Result<(), XrLinearError> {
+        Ok(writer.put_array(&format!("{prefix}/{CLUSTERS}"), &[clusters.start, clusters.end])?)
     }
 
     /// Writes the part as it is, as sections `<prefix>/…`.

@@ -6,9 +6,10 @@
 
 use crate::chunk::Chunk;
 use crate::model::ModelInfo;
+use crate::output::Output;
 use crate::part::Part;
 use crate::record::{Widths, put_columns, put_uint, take_columns};
-use crate::train::{Output, Training};
+use crate::train::Training;
 use crate::upper::TrainedLeaves;
 use crate::{CheckedXrLinearParams, Instances, LayerWeights, TrainReport, UpperLayers, XrLinearError};
 use xmc_sparse::Progress;
@@ -62,14 +63,16 @@ impl CheckedXrLinearParams {
         let mut chunks = reused(upper, tree.leaves())?;
         let jobs: Vec<(usize, usize)> =
             (0..chunks.len()).filter(|&at| chunks[at].is_none()).map(|at| (last, at)).collect();
-        let mut output = Output::new(upper.info.clone(), writer, prefix);
-        output.report.n_weights = chunks.iter().flatten().map(|chunk| chunk.n_weights).sum();
-        let solved = training.solve(&jobs, &mut output.report, progress);
+        let reused = chunks.iter().flatten().map(|chunk| chunk.n_weights).sum();
+        let mut report = TrainReport { n_weights: reused, ..TrainReport::default() };
+        let output = Output::new(upper.info.clone(), &tree, (writer, prefix), self.part_weights);
+        let solved = training.solve(&jobs, &mut report, progress);
         jobs.iter().zip(solved).for_each(|(&(_, at), chunk)| chunks[at] = Some(chunk));
-        let chunks: Vec<Chunk> = chunks.into_iter().flatten().collect();
         let (clusters, trained) = (chunks.len(), jobs.len());
-        output.write(&tree, &training.pieces(last), chunks, progress)?;
-        Ok(LeavesReport { training: output.report, clusters, trained })
+        let mut chunks = chunks.into_iter().flatten().enumerate();
+        chunks.try_for_each(|(at, chunk)| output.accept((last, at), chunk))?;
+        output.finish(last..last + 1, progress)?;
+        Ok(LeavesReport { training: report, clusters, trained })
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::assemble::write_part;
 use crate::chunk::Chunk;
 use crate::layer::{LayerScratch, LayerWeights};
-use crate::part::part_prefix;
+use crate::part::{Part, part_prefix};
 use crate::record::Widths;
 use crate::{WeightType, XrLinearError};
 use proptest::prelude::*;
@@ -105,11 +105,11 @@ impl Sample {
         for (part, &first) in firsts.iter().enumerate() {
             let end = firsts.get(part + 1).map_or(n_clusters, |&end| end as usize);
             let chunks = &chunks[first as usize..end];
-            let prefix = part_prefix("layer", part, firsts.len());
+            let prefix = part_prefix("layer", (firsts.len() > 1).then_some(part));
+            if firsts.len() > 1 {
+                Part::write_clusters(&writer, &prefix, first..end as u32)?;
+            }
             write_part(&writer, &prefix, self.widths.of_part(chunks.len()), self.n_features, chunks)?;
-        }
-        if firsts.len() > 1 {
-            writer.put_array("layer/parts", firsts)?;
         }
         let container = writer.commit(&())?;
         LayerWeights::open(&container, "layer", 0, &self.layer, self.widths, (self.n_features, 0))

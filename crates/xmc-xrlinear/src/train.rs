@@ -5,11 +5,9 @@
 //! matcher-aware negatives waits for the layers above it: those are finished, written, and asked where they send
 //! the training instances.
 
-use crate::assemble::write_part;
 use crate::chunk::Chunk;
 use crate::model::{ModelInfo, match_clusters};
-use crate::part::{Part, part_prefix, sections_at};
-use crate::pieces::{Piece, expected_weights};
+use crate::output::Output;
 use crate::record::Widths;
 use crate::rows::{NodeRows, union};
 use crate::{CheckedXrLinearParams, LayerWeights, RelevanceMode, XrLinearError, relevance};
@@ -22,7 +20,7 @@ use xmc_linear::{
 };
 use xmc_sparse::{Csr, Features, Progress, run_in_order};
 use xmc_store::ModelWriter;
-use xmc_tree::{LabelTree, Search, TreeLayer};
+use xmc_tree::{LabelTree, Search};
 
 /// What training did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,8 +124,8 @@ impl CheckedXrLinearParams {
         instances.check(tree)?;
         let info = ModelInfo::new(instances.x, tree, self.weights);
         info.write(tree, writer, prefix)?;
-        let mut output = Output::new(info, writer, prefix);
-        self.fit_layers(tree.depth(), instances, tree, &mut output, progress)?;
+        let mut output = Output::new(info.clone(), tree, (writer, prefix), self.part_weights);
+        self.fit_layers(tree.depth(), instances, tree, (&info, &mut output), progress)?;
         Ok(output.report)
     }
 
@@ -137,20 +135,22 @@ impl CheckedXrLinearParams {
         end: usize,
         instances: Instances<'_>,
         tree: &LabelTree,
-        output: &mut Output<'_>,
+        (info, output): (&ModelInfo, &mut Output<'_>),
         progress: &dyn Progress,
     ) -> Result<(), XrLinearError> {
-        let mut training = Training::new(self, instances, tree, &output.info)?;
+        let mut training = Training::new(self, instances, tree, info)?;
         for layers in self.stages(tree.depth(), end) {
             if layers.start > 0 {
-                training.send(output.open(tree, layers.start)?, progress);
+                training.send(output.open(layers.start)?, progress);
             }
-            let pieces: Vec<Piece> = layers.flat_map(|layer| training.pieces(layer)).collect();
-            let pieces = output.without_adopted(tree, pieces)?;
-            for batch in Piece::batches(&pieces, self.part_weights) {
-                let chunks = training.solve(&jobs(batch), &mut output.report, progress);
-                output.write(tree, batch, chunks, progress)?;
-            }
+            let (jobs, mut report) = (output.adopt(layers.clone())?, output.report);
+            let accept = |job: usize, chunk| output.accept(jobs[job], chunk);
+            training
+                .solve_each(&jobs, &mut report, progress, accept)
+                .into_iter()
+                .collect::<Result<(), _>>()?;
+            output.report = report;
+            output.finish(layers, progress)?;
         }
         Ok(())
     }
@@ -162,96 +162,6 @@ impl CheckedXrLinearParams {
         let mut starts: Vec<usize> = std::iter::once(0).chain((1..end).filter(waits)).collect();
         starts.push(end);
         starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
-    }
-}
-
-/// All clusters of `pieces`: layer and cluster, layer after layer.
-fn jobs(pieces: &[Piece]) -> Vec<(usize, usize)> {
-    pieces.iter().flat_map(|piece| piece.clusters.clone().map(|cluster| (piece.layer, cluster))).collect()
-}
-
-/// Where finished layers go.
-pub(crate) struct Output<'a> {
-    info: ModelInfo,
-    writer: &'a ModelWriter,
-    prefix: &'a str,
-    /// The layers so far, where layers below them want to ask them.
-    finished: Vec<LayerWeights>,
-    pub(crate) report: TrainReport,
-}
-
-impl<'a> Output<'a> {
-    pub(crate) fn new(info: ModelInfo, writer: &'a ModelWriter, prefix: &'a str) -> Self {
-        Self { info, writer, prefix, finished: Vec::new(), report: TrainReport::default() }
-    }
-
-    /// Those of `pieces` that no earlier go of making this model has written.
-    fn without_adopted(&mut self, tree: &LabelTree, pieces: Vec<Piece>) -> Result<Vec<Piece>, XrLinearError> {
-        let mut left = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let part = self.part_prefix(&piece);
-            let mut sections = sections_at(&part);
-            sections.extend(self.directory(&piece));
-            if self.writer.adopt(&sections) {
-                let (layer, clusters) = (&tree.layers()[piece.layer], &piece.clusters);
-                let clusters = clusters.start as u32..clusters.end as u32;
-                let (container, widths) = (self.writer.preview(&())?, self.info.widths(layer));
-                let part = Part::open(&container, &part, clusters, layer, widths, self.info.n_features())?;
-                let wrong = |what| XrLinearError::Inconsistent { layer: piece.layer, what };
-                self.report.n_weights += part.map_err(wrong)?.n_weights();
-            } else {
-                left.push(piece);
-            }
-        }
-        Ok(left)
-    }
-
-    fn part_prefix(&self, piece: &Piece) -> String {
-        let layer = format!("{}/layer{}", self.prefix, piece.layer);
-        part_prefix(&layer, piece.part, piece.firsts.len())
-    }
-
-    /// The section that says which parts the layer of `piece` has, if this is the first of several.
-    fn directory(&self, piece: &Piece) -> Option<String> {
-        let first = piece.part == 0 && piece.firsts.len() > 1;
-        first.then(|| format!("{}/layer{}/parts", self.prefix, piece.layer))
-    }
-
-    /// Writes `pieces`, all of whose `chunks` are there.
-    pub(crate) fn write(
-        &mut self,
-        tree: &LabelTree,
-        pieces: &[Piece],
-        mut chunks: Vec<Chunk>,
-        progress: &dyn Progress,
-    ) -> Result<(), XrLinearError> {
-        progress.begin("write", Some(pieces.len() as u64), "parts");
-        for piece in pieces {
-            let others = chunks.split_off(piece.clusters.len());
-            self.write_piece(&tree.layers()[piece.layer], piece, &chunks)?;
-            chunks = others;
-            progress.advance(1);
-        }
-        progress.end();
-        Ok(())
-    }
-
-    fn write_piece(&self, layer: &TreeLayer, piece: &Piece, chunks: &[Chunk]) -> Result<(), XrLinearError> {
-        if let Some(section) = self.directory(piece) {
-            self.writer.put_array(&section, &piece.firsts)?;
-        }
-        let widths = self.info.widths(layer).of_part(chunks.len());
-        write_part(self.writer, &self.part_prefix(piece), widths, self.info.n_sparse(), chunks)
-    }
-
-    /// Opens the layers before `end`, as they have been written.
-    pub(crate) fn open(&mut self, tree: &LabelTree, end: usize) -> Result<&[LayerWeights], XrLinearError> {
-        let container = self.writer.preview(&())?;
-        for number in self.finished.len()..end {
-            let layer = &tree.layers()[number];
-            self.finished.push(self.info.open_layer(&container, self.prefix, number, layer)?);
-        }
-        Ok(&self.finished)
     }
 }
 
@@ -315,12 +225,6 @@ impl<'a> Training<'a> {
         self.sent[above.len()].push(NodeRows::of_lists(&lists, n_clusters));
     }
 
-    /// The pieces of a layer. They depend on the tree and the instances, and on what is allowed.
-    pub(crate) fn pieces(&self, layer: usize) -> Vec<Piece> {
-        let weights = expected_weights(&self.tree.layers()[layer], &self.nodes[layer], self.instances.x);
-        Piece::of_weights(layer, &weights, self.params.part_weights)
-    }
-
     /// About the work of a cluster: instances that are sent to it and have a label there count twice.
     fn work(&self, number: usize, parent: usize) -> u64 {
         let layer = &self.tree.layers()[number];
@@ -337,6 +241,17 @@ impl<'a> Training<'a> {
         report: &mut TrainReport,
         progress: &dyn Progress,
     ) -> Vec<Chunk> {
+        self.solve_each(jobs, report, progress, |_, chunk| chunk)
+    }
+
+    /// What `done` makes of the chunk of each of `jobs`, as soon as it is there.
+    pub(crate) fn solve_each<T: Send>(
+        &self,
+        jobs: &[(usize, usize)],
+        report: &mut TrainReport,
+        progress: &dyn Progress,
+        done: impl Fn(usize, Chunk) -> T + Sync,
+    ) -> Vec<T> {
         // Instances of every cluster, counted once for each group of labels.
         let work = jobs.iter().map(|&(layer, parent)| self.work(layer, parent)).sum();
         progress.begin("weights", Some(work), "instances");
@@ -344,21 +259,22 @@ impl<'a> Training<'a> {
         let worker = || Worker { compactor: Compactor::new(x.n_sparse()), local: vec![0; x.n_samples()] };
         let solved = run_in_order(jobs.len(), worker, |worker, job| {
             let (number, parent) = jobs[job];
-            let done = self.solve_cluster(worker, number, parent);
+            let (chunk, reports) = self.solve_cluster(worker, number, parent);
+            let n_weights = chunk.n_weights;
+            let done = done(job, chunk);
             progress.advance(self.work(number, parent));
-            done
+            (done, n_weights, reports)
         });
-        let mut chunks = Vec::with_capacity(solved.len());
-        for (chunk, reports) in solved {
-            report.n_weights += chunk.n_weights;
+        progress.end();
+        let take = |(done, n_weights, reports): (T, u64, Vec<SolveReport>)| {
+            report.n_weights += n_weights;
             for solve in reports {
                 report.visits += solve.visits;
                 report.unconverged += u64::from(solve.unconverged);
             }
-            chunks.push(chunk);
-        }
-        progress.end();
-        chunks
+            done
+        };
+        solved.into_iter().map(take).collect()
     }
 
     /// The instances of a cluster, increasing.

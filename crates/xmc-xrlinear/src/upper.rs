@@ -5,7 +5,7 @@
 //! trained where it is another one.
 
 use crate::model::{ModelInfo, Sent, match_clusters};
-use crate::train::Output;
+use crate::output::Output;
 use crate::{CheckedXrLinearParams, Instances, LayerWeights, TrainReport, XrLinear, XrLinearError};
 use xmc_sparse::{Csr, Features, Progress, RankedLists, Row};
 use xmc_store::ModelWriter;
@@ -45,9 +45,9 @@ impl CheckedXrLinearParams {
         instances.check(tree)?;
         let n_layers = n_above_labels(tree)?;
         let info = ModelInfo::new(instances.x, tree, self.weights);
-        let mut output = Output::new(info.clone(), writer, prefix);
-        self.fit_layers(n_layers, instances, tree, &mut output, progress)?;
-        let layers = output.open(tree, n_layers)?.to_vec();
+        let mut output = Output::new(info.clone(), tree, (writer, prefix), self.part_weights);
+        self.fit_layers(n_layers, instances, tree, (&info, &mut output), progress)?;
+        let layers = output.open(n_layers)?.to_vec();
         Ok((UpperLayers { info, tree: tree.clone(), layers, leaves: None }, output.report))
     }
 

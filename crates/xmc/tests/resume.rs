@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use xmc::{Dataset, Progress, TrainParams, Trainer, XmcError};
 
 fn dataset() -> Dataset {
@@ -37,16 +37,39 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Ends the process's work at a stage, as a kill would: by a panic that leaves everything as it is.
+/// Ends the process's work within a stage, as a kill would: by a panic that leaves everything as it is.
 struct KillAt {
     stage: &'static str,
-    times: AtomicU64,
+    /// Which time the stage is begun.
+    time: u64,
+    /// After so many reports of its progress.
+    reports: u64,
+    state: Mutex<(String, u64, u64)>,
+}
+
+impl KillAt {
+    fn new((stage, time, reports): (&'static str, u64, u64)) -> Self {
+        Self { stage, time, reports, state: Mutex::default() }
+    }
+
+    fn check(&self, change: impl FnOnce(&mut (String, u64, u64))) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let now = (&*state.0, state.1, state.2);
+        assert!(now != (self.stage, self.time, self.reports), "killed");
+    }
 }
 
 impl Progress for KillAt {
     fn begin(&self, stage: &str, _: Option<u64>, _: &str) {
-        let is_it = stage == self.stage && self.times.fetch_sub(1, Ordering::Relaxed) == 1;
-        assert!(!is_it, "killed");
+        self.check(|state| {
+            let again = u64::from(stage == self.stage);
+            *state = (stage.to_owned(), state.1 + again, 0);
+        });
+    }
+
+    fn advance(&self, _: u64) {
+        self.check(|state| state.2 += 1);
     }
 }
 
@@ -60,21 +83,24 @@ fn a_training_goes_on_where_it_was_killed_and_gives_the_same_bytes() {
     assert!(n_parts(&whole) > 8, "{}", n_parts(&whole));
     let hidden = parent.path().join(".resumed.resume");
     let mut done = 0;
-    for (stage, times) in [
-        ("cluster labels", 1),
-        ("weights", 1),
-        ("weights", 2),
-        ("write", 2),
-        ("cluster labels", 1),
-        ("weights", 5),
-    ] {
-        let kill = KillAt { stage, times: AtomicU64::new(times) };
-        let job = || drop(trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &resumed));
+    let kills = [
+        ("cluster labels", 1, 0),
+        ("weights", 1, 0),
+        ("weights", 1, 8),
+        ("weights", 1, 4),
+        ("cluster labels", 1, 1),
+        ("weights", 2, 6),
+        ("write", 2, 0),
+    ];
+    for kill in kills {
+        let progress = KillAt::new(kill);
+        let job = || drop(trainer(params()).resume(true).progress(&progress).fit_to(&dataset, &resumed));
         let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
-        assert!(killed.is_err(), "{stage} {times} was never begun");
+        assert!(killed.is_err(), "{kill:?} never came");
         assert!(!resumed.exists());
         let now = n_parts(&hidden);
-        assert!(now >= done, "{stage} {times}: {now} parts, {done} before");
+        assert!(now >= done, "{kill:?}: {now} parts, {done} before");
+        eprintln!("{kill:?}: {now} parts");
         done = now;
     }
     assert!(done > 0);
@@ -88,7 +114,7 @@ fn other_data_or_parameters_do_not_go_on() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("m");
     let dataset = dataset();
-    let kill = KillAt { stage: "weights", times: AtomicU64::new(1) };
+    let kill = KillAt::new(("weights", 1, 0));
     let job = || drop(trainer(params()).resume(true).progress(&kill).fit_to(&dataset, &dir));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err());
     let mut other = params();

@@ -35,9 +35,14 @@ fn layers_in_parts_predict_the_same_and_take_part_in_everything() {
         Problem::random(Shape { n_samples: 400, n_sparse: 300, n_dense: 3, tree: &[5, 25, 700] }, 21);
     let parts = XrLinearParams::default().part_weights(300);
     let written = train(&problem, parts.clone());
-    let firsts = |layer| written.array::<u32>(&format!("matcher/layer{layer}/parts")).unwrap().to_vec();
-    assert!(firsts(2).len() > 3 && firsts(2)[0] == 0, "{:?}", firsts(2));
-    assert!(!written.has("matcher/layer0/parts") && written.has("matcher/layer0/records"));
+    let clusters = |layer, part| {
+        let section = format!("matcher/layer{layer}/part{part}/clusters");
+        written.array::<u32>(&section).unwrap().to_vec()
+    };
+    assert_eq!(clusters(2, 0)[0], 0);
+    assert_eq!(clusters(2, 1)[0], clusters(2, 0)[1]);
+    assert!(written.has("matcher/layer2/part3/records") && !written.has("matcher/layer2/records"));
+    assert!(!written.has("matcher/layer0/part0/clusters") && written.has("matcher/layer0/records"));
     let (whole, in_parts) = (fit(&problem, XrLinearParams::default()), fit(&problem, parts.clone()));
     let of = |model: &XrLinear| predict(model, &problem.x, SearchParams::default().beam_size(4));
     assert_eq!(of(&in_parts), of(&whole));

@@ -1,0 +1,231 @@
+//! Where solved clusters go: to the parts of their layers.
+//!
+//! The weights of a layer are ordered by feature, so those of a part must all be there before it is written. Clusters are solved beside each
+//! other and come in nearly their order; what has come in order is collected, and as soon as it has as many weights as may be in memory
+//! it is written as a part. Where parts begin depends on the weights alone.
+
+use crate::assemble::write_part;
+use crate::chunk::Chunk;
+use crate::model::ModelInfo;
+use crate::part::{Part, part_prefix, sections_at};
+use crate::{LayerWeights, TrainReport, XrLinearError};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use xmc_sparse::Progress;
+use xmc_store::ModelWriter;
+use xmc_tree::LabelTree;
+
+/// The weights of a model, as they are made.
+pub(crate) struct Output<'a> {
+    info: ModelInfo,
+    tree: &'a LabelTree,
+    writer: &'a ModelWriter,
+    prefix: &'a str,
+    /// Weights that may be in memory.
+    part_weights: u64,
+    layers: Vec<Mutex<OpenLayer>>,
+    /// The layers so far, where layers below them want to ask them.
+    finished: Vec<LayerWeights>,
+    pub(crate) report: TrainReport,
+}
+
+/// A layer of which some clusters are solved.
+#[derive(Default)]
+struct OpenLayer {
+    /// Parts that are written, or being written.
+    n_parts: usize,
+    /// The clusters after these, in order, and how many weights they have.
+    first: usize,
+    chunks: Vec<Chunk>,
+    weights: u64,
+    /// Clusters that came before one that they stand behind.
+    early: BTreeMap<usize, Chunk>,
+}
+
+/// Chunks that become a part.
+struct FullPart {
+    /// Its number, if it is not all of its layer.
+    number: Option<usize>,
+    first: usize,
+    chunks: Vec<Chunk>,
+}
+
+impl OpenLayer {
+    /// The cluster that comes next.
+    fn next(&self) -> usize {
+        self.first + self.chunks.len()
+    }
+
+    /// Takes a cluster, and gives the parts that are then full. The last clusters of a layer are left for [`OpenLayer::rest`].
+    fn add(&mut self, cluster: usize, chunk: Chunk, n_clusters: usize, most: u64) -> Vec<FullPart> {
+        self.early.insert(cluster, chunk);
+        let mut full = Vec::new();
+        while let Some(chunk) = self.early.remove(&self.next()) {
+            self.weights += chunk.n_weights;
+            self.chunks.push(chunk);
+            if self.weights >= most && self.next() < n_clusters {
+                full.push(self.close(true));
+            }
+        }
+        full
+    }
+
+    /// What has not become a part: the whole layer when none has.
+    fn rest(&mut self) -> Option<FullPart> {
+        (!self.chunks.is_empty()).then(|| self.close(self.n_parts > 0))
+    }
+
+    fn close(&mut self, is_numbered: bool) -> FullPart {
+        let (first, chunks) = (self.first, std::mem::take(&mut self.chunks));
+        let number = is_numbered.then_some(self.n_parts);
+        (self.first, self.weights) = (first + chunks.len(), 0);
+        self.n_parts += 1;
+        FullPart { number, first, chunks }
+    }
+}
+
+impl<'a> Output<'a> {
+    /// Weights of `tree` for sections `<prefix>/…` of `writer`.
+    pub(crate) fn new(
+        info: ModelInfo,
+        tree: &'a LabelTree,
+        (writer, prefix): (&'a ModelWriter, &'a str),
+        part_weights: u64,
+    ) -> Self {
+        let layers = tree.layers().iter().map(|_| Mutex::default()).collect();
+        let (finished, report) = Default::default();
+        Self { info, tree, writer, prefix, part_weights, layers, finished, report }
+    }
+
+    /// Takes over what an earlier go of making this model has written of `layers`; the clusters that are left to be solved, layer
+    /// after layer.
+    pub(crate) fn adopt(&mut self, layers: Range<usize>) -> Result<Vec<(usize, usize)>, XrLinearError> {
+        let mut left = Vec::new();
+        for layer in layers {
+            self.adopt_layer(layer)?;
+            let first = self.open_layer(layer).first;
+            left.extend((first..self.n_clusters(layer)).map(|cluster| (layer, cluster)));
+        }
+        Ok(left)
+    }
+
+    fn adopt_layer(&mut self, layer: usize) -> Result<(), XrLinearError> {
+        let (prefix, n_clusters) = (self.layer_prefix(layer), self.n_clusters(layer));
+        let (mut first, mut number) = (0, 0);
+        if self.writer.adopt(&sections_at(&prefix, None)) {
+            self.report.n_weights += self.part(layer, &prefix, 0..n_clusters)?.n_weights();
+            (first, number) = (n_clusters, 1);
+        }
+        while first < n_clusters && self.writer.adopt(&sections_at(&prefix, Some(number))) {
+            let prefix = part_prefix(&prefix, Some(number));
+            let clusters = Part::clusters_at(&self.writer.preview(&())?, &prefix)?;
+            let clusters = clusters.start as usize..clusters.end as usize;
+            if clusters.start != first || clusters.end > n_clusters || clusters.is_empty() {
+                let what = "an earlier go has written other parts: remove what it has left";
+                return Err(XrLinearError::Inconsistent { layer, what });
+            }
+            self.report.n_weights += self.part(layer, &prefix, clusters.clone())?.n_weights();
+            (first, number) = (clusters.end, number + 1);
+        }
+        let mut open = self.open_layer(layer);
+        (open.first, open.n_parts) = (first, number);
+        Ok(())
+    }
+
+    /// A part as it has been written.
+    fn part(&self, layer: usize, prefix: &str, clusters: Range<usize>) -> Result<Part, XrLinearError> {
+        let (container, tree_layer) = (self.writer.preview(&())?, &self.tree.layers()[layer]);
+        let clusters = clusters.start as u32..clusters.end as u32;
+        let widths = self.info.widths(tree_layer);
+        let part = Part::open(&container, prefix, clusters, tree_layer, widths, self.info.n_features())?;
+        part.map_err(|what| XrLinearError::Inconsistent { layer, what })
+    }
+
+    /// Takes a solved cluster; writes the parts that are then full.
+    pub(crate) fn accept(&self, (layer, cluster): (usize, usize), chunk: Chunk) -> Result<(), XrLinearError> {
+        let n_clusters = self.n_clusters(layer);
+        let full = self.open_layer(layer).add(cluster, chunk, n_clusters, self.part_weights);
+        full.iter().try_for_each(|part| self.write(layer, part))
+    }
+
+    /// Writes what is left of `layers`, all of whose clusters have come.
+    pub(crate) fn finish(&self, layers: Range<usize>, progress: &dyn Progress) -> Result<(), XrLinearError> {
+        progress.begin("write", Some(layers.len() as u64), "layers");
+        for layer in layers {
+            let rest = self.open_layer(layer).rest();
+            rest.iter().try_for_each(|part| self.write(layer, part))?;
+            progress.advance(1);
+        }
+        progress.end();
+        Ok(())
+    }
+
+    fn write(&self, layer: usize, part: &FullPart) -> Result<(), XrLinearError> {
+        let FullPart { number, first, chunks } = part;
+        let widths = self.info.widths(&self.tree.layers()[layer]).of_part(chunks.len());
+        let prefix = part_prefix(&self.layer_prefix(layer), *number);
+        if number.is_some() {
+            Part::write_clusters(self.writer, &prefix, *first as u32..(first + chunks.len()) as u32)?;
+        }
+        write_part(self.writer, &prefix, widths, self.info.n_sparse(), chunks)
+    }
+
+    fn n_clusters(&self, layer: usize) -> usize {
+        self.tree.layers()[layer].n_parents()
+    }
+
+    fn layer_prefix(&self, layer: usize) -> String {
+        format!("{}/layer{layer}", self.prefix)
+    }
+
+    fn open_layer(&self, layer: usize) -> MutexGuard<'_, OpenLayer> {
+        self.layers[layer].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the layers before `end`, as they have been written.
+    pub(crate) fn open(&mut self, end: usize) -> Result<&[LayerWeights], XrLinearError> {
+        let container = self.writer.preview(&())?;
+        for number in self.finished.len()..end {
+            let layer = &self.tree.layers()[number];
+            self.finished.push(self.info.open_layer(&container, self.prefix, number, layer)?);
+        }
+        Ok(&self.finished)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(n_weights: u64) -> Chunk {
+        Chunk { n_weights, ..Chunk::default() }
+    }
+
+    /// Number, first cluster and clusters of each part, the clusters coming in `order`.
+    fn parts(weights: &[u64], order: &[usize]) -> Vec<(Option<usize>, usize, usize)> {
+        let mut layer = OpenLayer::default();
+        let mut full: Vec<FullPart> = Vec::new();
+        for &cluster in order {
+            full.extend(layer.add(cluster, chunk(weights[cluster]), weights.len(), 10));
+        }
+        full.extend(layer.rest());
+        full.iter().map(|part| (part.number, part.first, part.chunks.len())).collect()
+    }
+
+    #[test]
+    fn parts_depend_on_weights_and_not_on_who_comes_first() {
+        let weights = [3, 3, 5, 12, 0, 9];
+        let expected = [(Some(0), 0, 3), (Some(1), 3, 1), (Some(2), 4, 2)];
+        assert_eq!(parts(&weights, &[0, 1, 2, 3, 4, 5]), expected);
+        assert_eq!(parts(&weights, &[5, 1, 4, 0, 3, 2]), expected);
+        assert_eq!(parts(&weights, &[3, 2, 1, 0, 5, 4]), expected);
+    }
+
+    #[test]
+    fn a_layer_that_is_full_with_its_last_cluster_is_one_part() {
+        assert_eq!(parts(&[4, 7], &[1, 0]), [(None, 0, 2)]);
+        assert_eq!(parts(&[99], &[0]), [(None, 0, 1)]);
+        assert_eq!(parts(&[10, 10], &[0, 1]), [(Some(0), 0, 1), (Some(1), 1, 1)]);
+    }
+}
