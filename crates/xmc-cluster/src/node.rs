@@ -51,9 +51,12 @@ pub(crate) struct Node {
     pub(crate) stripes: Vec<Range<u32>>,
 }
 
-/// Entries in a stripe, about. Large enough that searching for a stripe's start in every row is
-/// cheap beside summing it. A constant, not a share of the threads; sums do not depend on it.
+/// Fewest entries of a stripe, about. Searching for a stripe's start in every row takes longer than to sum it where stripes are
+/// narrow: there are no more of them than keep all threads busy. Sums do not depend on them.
 const STRIPE_ENTRIES: usize = 1 << 22;
+
+/// Stripes for each thread at most.
+const STRIPES_PER_THREAD: usize = 2;
 
 /// Marks a feature that is dropped.
 const DROPPED: u32 = u32::MAX;
@@ -105,13 +108,16 @@ impl Node {
 
     /// A node without rows that gives the features `kept` the numbers 0, 1, …, and the number of every feature.
     fn numbered(counts: &[u32], kept: impl Iterator<Item = u32>) -> (Self, Vec<u32>) {
+        let n_entries: usize = counts.iter().filter(|&&count| count > 1).map(|&count| count as usize).sum();
+        let stripe_entries =
+            n_entries.div_ceil(STRIPES_PER_THREAD * rayon::current_num_threads()).max(STRIPE_ENTRIES);
         let mut new_ids = vec![DROPPED; counts.len()];
         let (mut stripes, mut n_kept, mut start, mut filled) = (Vec::new(), 0u32, 0u32, 0usize);
         for feature in kept {
             new_ids[feature as usize] = n_kept;
             n_kept += 1;
             filled += counts[feature as usize] as usize;
-            if filled >= STRIPE_ENTRIES {
+            if filled >= stripe_entries {
                 stripes.push(start..n_kept);
                 (start, filled) = (n_kept, 0);
             }
