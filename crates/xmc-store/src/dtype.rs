@@ -2,6 +2,8 @@
 //!
 //! The set is closed: a reader that meets another name is older than the file.
 
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
 /// What the bytes of a section are.
@@ -53,20 +55,8 @@ impl Dtype {
 
     /// The type of this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        let all = [
-            Self::U8,
-            Self::U16,
-            Self::U32,
-            Self::U64,
-            Self::I8,
-            Self::I16,
-            Self::I32,
-            Self::I64,
-            Self::F32,
-            Self::F64,
-            Self::Record,
-        ];
-        all.into_iter().find(|dtype| dtype.name() == name)
+        let name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
     }
 
     /// Bytes of one element.

@@ -77,7 +77,7 @@ impl ModelWriter {
     /// Takes over the sections `names` from an earlier go, if it has finished all of them; whether it has. A section that is not taken
     /// over is written anew or forgotten.
     pub fn adopt(&self, names: &[String]) -> bool {
-        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut earlier = self.earlier();
         let all = names.iter().all(|name| earlier.contains_key(name));
         for entry in names.iter().filter(|_| all).filter_map(|name| earlier.remove(name)) {
             self.shared.finish(entry, None);
@@ -90,9 +90,13 @@ impl ModelWriter {
         self.shared.sections().get(name).is_some_and(Option::is_some)
     }
 
+    fn earlier(&self) -> MutexGuard<'_, BTreeMap<String, SectionEntry>> {
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Removes the file of a section that was not taken over.
     fn forget(&self, name: &str) -> Result<()> {
-        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut earlier = self.earlier();
         let (Some(entry), Some(dir)) = (earlier.remove(name), &self.shared.dir) else { return Ok(()) };
         let path = dir.join(entry.file);
         std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))
@@ -183,10 +187,7 @@ impl ModelWriter {
     /// [`StoreError::TargetNotModel`] when the target has changed meanwhile, [`StoreError::DiskFull`],
     /// [`StoreError::Io`].
     pub fn commit<M: Serialize + ?Sized>(self, meta: &M) -> Result<Container> {
-        let earlier: Vec<String> = {
-            let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-            earlier.keys().cloned().collect()
-        };
+        let earlier: Vec<String> = self.earlier().keys().cloned().collect();
         earlier.iter().try_for_each(|name| self.forget(name))?;
         let (manifest, json, memory) = assemble(self.shared.finished()?, meta)?;
         match self.staging {

@@ -97,6 +97,11 @@ impl<'a> LabelFeatureInputs<'a> {
         self
     }
 
+    /// Share of every instance in every label of `pifa`, `n_labels × n_samples`.
+    pub(crate) fn shares(&self, y: &Csr) -> Csr {
+        weighted_transpose(&y.l2_normalized_rows(), self.weights)
+    }
+
     pub(crate) fn check(&self, x: &Features, y: &Csr) -> Result<(), TreeError> {
         check_rows("rows of the labels (one for each instance)", x.n_samples(), y.n_rows())?;
         if let Some(weights) = self.weights {
@@ -180,7 +185,7 @@ impl LabelFeatures {
             let inputs = LabelFeatureInputs { own: own.as_ref(), sketch: None, ..*inputs };
             return self.compute_with(&x, y, &inputs);
         }
-        let shares = weighted_transpose(&y.l2_normalized_rows(), inputs.weights);
+        let shares = inputs.shares(y);
         Ok(Aggregate { shares: &shares, x, own: inputs.own, blend }.compute()?)
     }
 
@@ -218,7 +223,7 @@ fn check_weights(weights: &[f32], n_samples: usize) -> Result<(), SparseError> {
 }
 
 /// Yᵀ, `n_labels × n_samples`, instance `i` multiplied by `weights[i]`.
-pub(crate) fn weighted_transpose(y: &Csr, weights: Option<&[f32]>) -> Csr {
+fn weighted_transpose(y: &Csr, weights: Option<&[f32]>) -> Csr {
     let Some(weights) = weights else { return y.transpose() };
     let weighted = y.rows().zip(weights).map(|(row, &weight)| {
         row.iter().map(move |(label, value)| (label, value * weight)).collect::<Vec<_>>()

@@ -1,7 +1,6 @@
 //! Label features as a tree wants them: made, or as the sums that they are.
 
 use crate::aggregate::{Aggregate, Blend, fits};
-use crate::label_features::weighted_transpose;
 use crate::{LabelFeatureInputs, LabelFeatures, TreeError};
 use std::borrow::Cow;
 use xmc_cluster::SummedRows;
@@ -43,7 +42,7 @@ impl LabelFeatures {
             return Ok(LabelRows::Made(Cow::Owned(self.compute_with(x, y, inputs)?)));
         }
         inputs.check(x, y)?;
-        let shares = weighted_transpose(&y.l2_normalized_rows(), inputs.weights);
+        let shares = inputs.shares(y);
         match SummedRows::pays(&shares, x) {
             false => {
                 let aggregate = Aggregate { shares: &shares, x, own: inputs.own, blend: Blend::Fallback };

@@ -152,6 +152,11 @@ impl LabelTree {
         &self.layers
     }
 
+    /// The arrays that it consists of: of each layer the first slot of every parent, and the child in every slot.
+    pub fn arrays(&self) -> impl Iterator<Item = &[u32]> {
+        self.layers().iter().flat_map(|layer| [layer.child_ptr(), layer.slot_children()])
+    }
+
     /// Number of children of layer `layer` (clusters, or labels on the last); panics when there is
     /// no such layer.
     pub fn n_clusters(&self, layer: usize) -> usize {

@@ -77,10 +77,7 @@ impl XrLinear {
         let mut n_weights = 0;
         for (number, layer) in self.layers().iter().enumerate() {
             let prefix = format!("{prefix}/layer{number}");
-            layer.each_part(&prefix, |part, prefix, is_all| {
-                if !is_all {
-                    Part::write_clusters(writer, prefix, part.clusters.clone())?;
-                }
+            layer.write_parts(writer, &prefix, |part, prefix| {
                 n_weights += self.rewriting(number, part, compression).write(writer, prefix)?;
                 part.write_beside_records(writer, prefix)?;
                 progress.advance(1);

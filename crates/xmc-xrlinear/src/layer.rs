@@ -51,26 +51,17 @@ impl LayerWeights {
         widths: Widths,
         n_features: (usize, usize),
     ) -> Result<Self, XrLinearError> {
-        let wrong = |what| Err(XrLinearError::Inconsistent { layer: number, what });
-        let (mut parts, mut first, n_clusters) = (Vec::new(), 0, layer.n_parents() as u32);
+        let (layer, n_clusters) = ((number, layer), layer.n_parents() as u32);
+        let (mut parts, mut first) = (Vec::new(), 0);
         if !Part::is_at(container, prefix, 0) {
-            match Part::open(container, prefix, 0..n_clusters, layer, widths, n_features)? {
-                Ok(part) => parts.push(part),
-                Err(what) => return wrong(what),
-            }
+            parts.push(Part::open(container, prefix, 0..n_clusters, layer, widths, n_features)?);
             first = n_clusters;
         }
         while first < n_clusters {
-            let prefix = part_prefix(prefix, Some(parts.len()));
-            let clusters = Part::clusters_at(container, &prefix)?;
-            if clusters.start != first || clusters.is_empty() || clusters.end > n_clusters {
-                return wrong("the parts are not ranges of the layer's clusters, one after the other");
-            }
-            first = clusters.end;
-            match Part::open(container, &prefix, clusters, layer, widths, n_features)? {
-                Ok(part) => parts.push(part),
-                Err(what) => return wrong(what),
-            }
+            let at = (parts.len(), first);
+            let part = Part::open_next(container, prefix, at, layer, widths, n_features)?;
+            first = part.clusters.end;
+            parts.push(part);
         }
         Ok(Self { parts, n_dense: n_features.1 })
     }
@@ -82,25 +73,25 @@ impl LayerWeights {
 
     /// Writes the layer as it is, as sections `<prefix>/…`.
     pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
-        self.each_part(prefix, |part, prefix, is_all| {
-            if !is_all {
-                Part::write_clusters(writer, prefix, part.clusters.clone())?;
-            }
-            part.write(writer, prefix)
-        })
+        self.write_parts(writer, prefix, |part, prefix| part.write(writer, prefix))
     }
 
-    /// Gives `run` every part, where it lies in a layer at `prefix`, and whether it is all of it.
-    pub(crate) fn each_part(
+    /// Writes a layer with the same parts as sections `<prefix>/…`; `write` is given each part and where it goes.
+    pub(crate) fn write_parts(
         &self,
+        writer: &ModelWriter,
         prefix: &str,
-        mut run: impl FnMut(&Part, &str, bool) -> Result<(), XrLinearError>,
+        mut write: impl FnMut(&Part, &str) -> Result<(), XrLinearError>,
     ) -> Result<(), XrLinearError> {
         let is_all = self.parts.len() == 1;
-        let mut parts = self.parts.iter().enumerate();
-        parts.try_for_each(|(number, part)| {
-            run(part, &part_prefix(prefix, (!is_all).then_some(number)), is_all)
-        })
+        for (number, part) in self.parts.iter().enumerate() {
+            let prefix = part_prefix(prefix, (!is_all).then_some(number));
+            if !is_all {
+                Part::write_clusters(writer, &prefix, part.clusters.clone())?;
+            }
+            write(part, &prefix)?;
+        }
+        Ok(())
     }
 
     /// The parts, one at least.

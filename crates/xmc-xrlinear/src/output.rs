@@ -111,35 +111,25 @@ impl<'a> Output<'a> {
     }
 
     fn adopt_layer(&mut self, layer: usize) -> Result<(), XrLinearError> {
-        let (prefix, n_clusters) = (self.layer_prefix(layer), self.n_clusters(layer));
-        let (mut first, mut number) = (0, 0);
-        if self.writer.adopt(&sections_at(&prefix, None)) {
-            self.report.n_weights += self.part(layer, &prefix, 0..n_clusters)?.n_weights();
-            (first, number) = (n_clusters, 1);
-        }
-        while first < n_clusters && self.writer.adopt(&sections_at(&prefix, Some(number))) {
-            let prefix = part_prefix(&prefix, Some(number));
-            let clusters = Part::clusters_at(&self.writer.preview(&())?, &prefix)?;
-            let clusters = clusters.start as usize..clusters.end as usize;
-            if clusters.start != first || clusters.end > n_clusters || clusters.is_empty() {
-                let what = "an earlier go has written other parts: remove what it has left";
-                return Err(XrLinearError::Inconsistent { layer, what });
-            }
-            self.report.n_weights += self.part(layer, &prefix, clusters.clone())?.n_weights();
-            (first, number) = (clusters.end, number + 1);
+        let (prefix, n_clusters) = (self.layer_prefix(layer), self.n_clusters(layer) as u32);
+        let (tree_layer, n_features) = ((layer, &self.tree.layers()[layer]), self.info.n_features());
+        let (widths, mut first, mut n_parts) = (self.info.widths(tree_layer.1), 0, 0);
+        while first < n_clusters {
+            let part = if n_parts == 0 && self.writer.adopt(&sections_at(&prefix, None)) {
+                let container = self.writer.preview(&())?;
+                Part::open(&container, &prefix, 0..n_clusters, tree_layer, widths, n_features)?
+            } else if self.writer.adopt(&sections_at(&prefix, Some(n_parts))) {
+                let (container, at) = (self.writer.preview(&())?, (n_parts, first));
+                Part::open_next(&container, &prefix, at, tree_layer, widths, n_features)?
+            } else {
+                break;
+            };
+            self.report.n_weights += part.n_weights();
+            (first, n_parts) = (part.clusters.end, n_parts + 1);
         }
         let mut open = self.open_layer(layer);
-        (open.first, open.n_parts) = (first, number);
+        (open.first, open.n_parts) = (first as usize, n_parts);
         Ok(())
-    }
-
-    /// A part as it has been written.
-    fn part(&self, layer: usize, prefix: &str, clusters: Range<usize>) -> Result<Part, XrLinearError> {
-        let (container, tree_layer) = (self.writer.preview(&())?, &self.tree.layers()[layer]);
-        let clusters = clusters.start as u32..clusters.end as u32;
-        let widths = self.info.widths(tree_layer);
-        let part = Part::open(&container, prefix, clusters, tree_layer, widths, self.info.n_features())?;
-        part.map_err(|what| XrLinearError::Inconsistent { layer, what })
     }
 
     /// Takes a solved cluster; writes the parts that are then full.

@@ -57,15 +57,15 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// The part of `clusters`; what is wrong with it, if something is.
+    /// The part of `clusters` of layer number `number`.
     pub(crate) fn open(
         container: &Container,
         prefix: &str,
         clusters: Range<u32>,
-        layer: &TreeLayer,
+        (number, layer): (usize, &TreeLayer),
         widths: Widths,
         (n_sparse, n_dense): (usize, usize),
-    ) -> Result<Result<Self, &'static str>, XrLinearError> {
+    ) -> Result<Self, XrLinearError> {
         let slots = layer.slots_of(clusters.start as usize..clusters.end as usize);
         let this = Self {
             widths: widths.of_part(clusters.len()),
@@ -78,26 +78,44 @@ impl Part {
             bias: container.array(&format!("{prefix}/bias"))?,
             dense: container.array(&format!("{prefix}/dense"))?,
         };
-        Ok(if this.lengths.len() != n_sparse || this.blocks.len() != n_sparse.div_ceil(BLOCK) {
-            Err("the directory has another number of features")
-        } else if this.bias.len() != this.slots.len() {
-            Err("the intercepts are not one for each slot of the tree")
-        } else if Some(this.dense.len()) != this.slots.len().checked_mul(n_dense) {
-            Err("the dense weights are not one row for each slot of the tree")
-        } else {
-            Ok(this)
-        })
+        let wrong = |what| Err(XrLinearError::Inconsistent { layer: number, what });
+        if this.lengths.len() != n_sparse || this.blocks.len() != n_sparse.div_ceil(BLOCK) {
+            return wrong("the directory has another number of features");
+        }
+        if this.bias.len() != this.slots.len() {
+            return wrong("the intercepts are not one for each slot of the tree");
+        }
+        if Some(this.dense.len()) != this.slots.len().checked_mul(n_dense) {
+            return wrong("the dense weights are not one row for each slot of the tree");
+        }
+        Ok(this)
+    }
+
+    /// Part `at` of the layer at `prefix`, which has several and whose parts before that one end at cluster `first`.
+    pub(crate) fn open_next(
+        container: &Container,
+        prefix: &str,
+        (at, first): (usize, u32),
+        (number, layer): (usize, &TreeLayer),
+        widths: Widths,
+        n_features: (usize, usize),
+    ) -> Result<Self, XrLinearError> {
+        let prefix = part_prefix(prefix, Some(at));
+        let clusters = container.array::<u32>(&format!("{prefix}/{CLUSTERS}"))?;
+        match clusters[..] {
+            [start, end] if start == first && start < end && end as usize <= layer.n_parents() => {
+                Self::open(container, &prefix, start..end, (number, layer), widths, n_features)
+            }
+            _ => {
+                let what = "the parts are not ranges of the layer's clusters, one after the other";
+                Err(XrLinearError::Inconsistent { layer: number, what })
+            }
+        }
     }
 
     /// Whether part `number` of a layer at `layer` is there.
     pub(crate) fn is_at(container: &Container, layer: &str, number: usize) -> bool {
         container.has(&format!("{}/{CLUSTERS}", part_prefix(layer, Some(number))))
-    }
-
-    /// The clusters of the part at `prefix`, which is not all of its layer.
-    pub(crate) fn clusters_at(container: &Container, prefix: &str) -> Result<Range<u32>, XrLinearError> {
-        let clusters = container.array::<u32>(&format!("{prefix}/{CLUSTERS}"))?;
-        Ok(clusters.first().copied().unwrap_or(0)..clusters.get(1).copied().unwrap_or(0))
     }
 
     /// Says which clusters the part at `prefix` has.

@@ -32,7 +32,7 @@ pub struct Compressor<'a> {
 }
 
 /// Halvings of the range of thresholds: each takes a pass over the weights.
-const HALVINGS: u32 = 14;
+const HALVINGS: u64 = 14;
 /// A threshold is good enough when it leaves less than this share of the budget unused.
 const SLACK: f64 = 0.005;
 
@@ -143,20 +143,18 @@ impl<'a> Compressor<'a> {
             let of_matcher = |matcher: &XrLinear| Ok(matcher.compressed_bytes(&compression)?);
             Ok(rest + matchers.iter().map(of_matcher).sum::<Result<u64, XmcError>>()?)
         };
-        progress.begin("find threshold", Some(u64::from(HALVINGS) + 2), "passes");
         let mut low = self.compression.threshold;
-        let enough = bytes(low)? <= budget;
+        if bytes(low)? <= budget {
+            return Ok(self.compression);
+        }
         let largest = |most: f32, matcher: &XrLinear| Ok::<_, XmcError>(most.max(matcher.largest_weight()?));
         let mut high = matchers.iter().try_fold(0.0, largest)?.max(low);
         let least = bytes(high)?;
         if least > budget {
             return Err(XmcError::ModelBytes { budget, least });
         }
-        progress.advance(2);
+        progress.begin("find threshold", Some(HALVINGS), "passes");
         for _ in 0..HALVINGS {
-            if enough {
-                break;
-            }
             // Halved by ratio: most weights are small.
             let middle = (low.max(high * 1e-6) * high).sqrt();
             let found = bytes(middle)?;
@@ -171,7 +169,7 @@ impl<'a> Compressor<'a> {
             }
         }
         progress.end();
-        Ok(Compression { threshold: if enough { low } else { high }, ..self.compression })
+        Ok(Compression { threshold: high, ..self.compression })
     }
 }
 

@@ -5,17 +5,16 @@ use crate::encoder::EncoderSource;
 use crate::stages::Stages;
 use crate::trainer::TextsRef;
 use crate::{Encoder, TrainParams, XmcError};
-use bytemuck::cast_slice;
 use ndarray::{Array2, Axis};
 use serde_json::Value;
 use std::borrow::Cow;
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_metrics::{Propensities, PropensityParams};
 use xmc_sparse::{Csr, CsrBuilder, Features, LabelId, NoProgress, SparseRow};
+use xmc_store::Fingerprint;
 use xmc_tfidf::{Documents, TfIdf};
 use xmc_tree::LabelTree;
 use xmc_xrlinear::Instances;
-use xxhash_rust::xxh3::Xxh3;
 
 /// Instances, their labels and weights; the rows from `n_samples` on are the names of labels.
 pub(crate) struct TrainingSet<'d> {
@@ -75,31 +74,24 @@ impl<'d> TrainingSet<'d> {
         params: &TrainParams,
         tree: Option<&LabelTree>,
     ) -> Result<String, XmcError> {
-        let mut hash = Xxh3::new();
+        let mut data = Fingerprint::new();
         let matrices = [Some(self.x.sparse()), Some(&self.y), self.relevance.as_deref()];
         let own = self.own.as_deref();
         let more = [self.hard_negatives.as_deref(), own.map(Features::sparse)];
         for matrix in matrices.into_iter().chain(more) {
             // What is not there is told apart from what has nothing in it.
-            hash.update(&[u8::from(matrix.is_some())]);
-            if let Some(matrix) = matrix {
-                hash.update(cast_slice(matrix.indptr()));
-                hash.update(cast_slice(matrix.indices()));
-                hash.update(cast_slice(matrix.values()));
-            }
+            data.array(&[u8::from(matrix.is_some())]);
+            matrix.into_iter().for_each(|matrix| data.matrix(matrix));
         }
         let dense = [self.x.dense(), own.and_then(Features::dense)];
         let dense = dense.map(|rows| rows.and_then(|rows| rows.to_slice()).unwrap_or_default());
         for values in [dense[0], dense[1], self.weights.as_deref().unwrap_or_default()] {
-            hash.update(&(values.len() as u64).to_le_bytes());
-            hash.update(cast_slice(values));
+            data.array(&[values.len() as u64]);
+            data.array(values);
         }
-        for layer in tree.map(LabelTree::layers).unwrap_or_default() {
-            hash.update(cast_slice(layer.child_ptr()));
-            hash.update(cast_slice(layer.slot_children()));
-        }
+        tree.into_iter().flat_map(LabelTree::arrays).for_each(|array| data.array(array));
         let params = serde_json::to_string(params).map_err(XmcError::Identity)?;
-        Ok(format!("xmc {}\n{:016x}\n{params}\n", env!("CARGO_PKG_VERSION"), hash.digest()))
+        Ok(format!("xmc {}\n{}\n{params}\n", env!("CARGO_PKG_VERSION"), data.to_hex()))
     }
 
     /// Only the instances `rows`, with what is learnt from them.

@@ -21,10 +21,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use xmc_sparse::Csr;
-use xmc_store::{Container, ModelWriter};
+use xmc_store::{Container, Fingerprint, ModelWriter};
 use xmc_tree::LabelTree;
 use xmc_xrlinear::XrLinearParams;
-use xxhash_rust::xxh3::Xxh3;
 
 /// What the result of a run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,26 +43,18 @@ impl Identity {
         corpus: &Corpus<'_>,
         tree: &LabelTree,
     ) -> Self {
-        let mut hash = Xxh3::new();
+        let mut data = Fingerprint::new();
         for row in 0..corpus.tokens.n_rows() {
-            hash.update(bytemuck::cast_slice(corpus.tokens.row(row)));
-            hash.update(&[0xff]);
+            data.array(corpus.tokens.row(row));
+            data.array(&[0xffu8]);
         }
-        for matrix in [corpus.x, corpus.y] {
-            hash.update(bytemuck::cast_slice(matrix.indptr()));
-            hash.update(bytemuck::cast_slice(matrix.indices()));
-            hash.update(bytemuck::cast_slice(matrix.values()));
-        }
-        for layer in tree.layers() {
-            hash.update(bytemuck::cast_slice(layer.child_ptr()));
-            hash.update(bytemuck::cast_slice(layer.slot_children()));
-        }
-        let hex = |number: u64| format!("{number:016x}");
+        [corpus.x, corpus.y].into_iter().for_each(|matrix| data.matrix(matrix));
+        tree.arrays().for_each(|array| data.array(array));
         Self {
             params: params.clone(),
             linear: linear.clone(),
-            encoder: hex(encoder),
-            data: hex(hash.digest()),
+            encoder: format!("{encoder:016x}"),
+            data: data.to_hex(),
         }
     }
 }
