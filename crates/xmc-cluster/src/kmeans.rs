@@ -64,7 +64,9 @@ impl BalancedKMeans {
         self.check_rows(n_rows)?;
         self.params.seeding.check_rows(features)?;
         progress.begin("cluster labels", Some((self.params.depth * n_rows) as u64), "rows");
-        let leaves = self.recursion(progress).descend(features.dense(), Node::root(features), Place::ROOT);
+        let dense = features.dense();
+        let dense = dense.as_ref().map(|rows| rows.view());
+        let leaves = self.recursion(progress).descend(dense, Node::root(features), Place::ROOT);
         progress.end();
         Ok(Partition::new(leaves))
     }

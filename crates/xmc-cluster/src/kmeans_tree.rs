@@ -160,7 +160,9 @@ impl KMeansTree {
         }
         self.params.seeding.check_rows(features)?;
         progress.begin("cluster labels", Some(n_rows as u64), "rows");
-        let recursion = Recursion { params: &self.params, dense: features.dense(), progress };
+        let dense = features.dense();
+        let dense = dense.as_ref().map(|rows| rows.view());
+        let recursion = Recursion { params: &self.params, dense, progress };
         let root = recursion.descend(Node::root(features), 0, self.params.seed);
         progress.end();
         Ok(root)

@@ -105,7 +105,7 @@ impl Dataset {
     pub fn select(&self, rows: &[usize]) -> Self {
         let input = match &self.input {
             Input::Text(texts) => Input::Text(texts.select(rows)),
-            Input::Features(features) => Input::Features(select_features(features, rows)),
+            Input::Features(features) => Input::Features(features.select_rows(rows)),
         };
         Self {
             input,
@@ -136,9 +136,4 @@ impl Dataset {
         let (valid, train): (Vec<usize>, Vec<usize>) = (0..n_samples).partition(|&row| held_out[row]);
         Ok((self.select(&train), self.select(&valid)))
     }
-}
-
-fn select_features(features: &Features, rows: &[usize]) -> Features {
-    let dense = features.dense().map(|dense| dense.select(Axis(0), rows));
-    Features::new(features.sparse().select_rows(rows), dense).expect("invariant: rows of sound features")
 }

@@ -4,15 +4,55 @@
 //! gather for every product; here every stage sees it as what it is.
 
 use crate::{Csr, SparseError, SparseRow};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, Axis, CowArray, Ix2};
+use std::sync::Arc;
 
 /// An instance matrix `X` of `n_samples × (n_sparse + n_dense)`.
 ///
 /// The dense columns are numbered after the sparse ones. Values are finite.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// The dense block is shared by clones and by selections of rows: it is the largest thing that a training has in memory.
+#[derive(Debug, Clone)]
 pub struct Features {
     sparse: Csr,
-    dense: Option<Array2<f32>>,
+    dense: Option<Dense>,
+}
+
+/// The rows `rows` of a matrix in row order, or all of them.
+#[derive(Debug, Clone)]
+struct Dense {
+    all: Arc<Array2<f32>>,
+    rows: Option<Arc<[usize]>>,
+}
+
+impl Dense {
+    #[inline]
+    fn row(&self, row: usize) -> &[f32] {
+        let row = self.rows.as_ref().map_or(row, |rows| rows[row]);
+        let width = self.all.ncols();
+        let all = self.all.as_slice().expect("invariant: dense features are in row order");
+        &all[row * width..(row + 1) * width]
+    }
+
+    fn select(&self, rows: &[usize]) -> Self {
+        let all = Arc::clone(&self.all);
+        let of_all = |&row: &usize| self.rows.as_ref().map_or(row, |rows| rows[row]);
+        Self { all, rows: Some(rows.iter().map(of_all).collect()) }
+    }
+
+    fn matrix(&self) -> CowArray<'_, f32, Ix2> {
+        match &self.rows {
+            None => self.all.view().into(),
+            Some(rows) => self.all.select(Axis(0), rows).into(),
+        }
+    }
+
+    fn into_matrix(self) -> Array2<f32> {
+        match self.rows {
+            None => Arc::unwrap_or_clone(self.all),
+            Some(rows) => self.all.select(Axis(0), &rows),
+        }
+    }
 }
 
 /// One instance: the entries of its sparse part and its dense part (empty when there is none).
@@ -48,12 +88,18 @@ impl Features {
             return Err(SparseError::NonFinite { row, col, value });
         }
         let dense = if dense.is_standard_layout() { dense } else { dense.as_standard_layout().into_owned() };
-        Ok(Self { sparse, dense: Some(dense) })
+        Ok(Self { sparse, dense: Some(Dense { all: Arc::new(dense), rows: None }) })
     }
 
-    /// Both parts.
+    /// Both parts. The dense one is copied if it is a selection of rows, or shared.
     pub fn into_parts(self) -> (Csr, Option<Array2<f32>>) {
-        (self.sparse, self.dense)
+        (self.sparse, self.dense.map(Dense::into_matrix))
+    }
+
+    /// The instances `rows`, in that order; panics when one is out of range. Sparse entries are copied, dense ones shared.
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        let dense = self.dense.as_ref().map(|dense| dense.select(rows));
+        Self { sparse: self.sparse.select_rows(rows), dense }
     }
 
     /// Number of instances.
@@ -68,7 +114,7 @@ impl Features {
 
     /// Number of dense columns, 0 without a dense part.
     pub fn n_dense(&self) -> usize {
-        self.dense.as_ref().map_or(0, Array2::ncols)
+        self.dense.as_ref().map_or(0, |dense| dense.all.ncols())
     }
 
     /// The sparse part.
@@ -76,23 +122,22 @@ impl Features {
         &self.sparse
     }
 
-    /// The dense part, in row order.
-    pub fn dense(&self) -> Option<ArrayView2<'_, f32>> {
-        self.dense.as_ref().map(Array2::view)
+    /// The dense part, in row order: as it is, or a copy if it is a selection of rows.
+    pub fn dense(&self) -> Option<CowArray<'_, f32, Ix2>> {
+        self.dense.as_ref().map(Dense::matrix)
     }
 
     /// Instance `row`; panics when it is out of range.
     #[inline]
     pub fn row(&self, row: usize) -> Row<'_> {
-        let dense = match &self.dense {
-            None => &[],
-            Some(dense) => {
-                let width = dense.ncols();
-                let all = dense.as_slice().expect("invariant: dense features are in row order");
-                &all[row * width..(row + 1) * width]
-            }
-        };
+        let dense = self.dense.as_ref().map_or(&[][..], |dense| dense.row(row));
         Row { sparse: self.sparse.row(row), dense }
+    }
+}
+
+impl PartialEq for Features {
+    fn eq(&self, other: &Self) -> bool {
+        self.sparse == other.sparse && self.dense() == other.dense()
     }
 }
 
@@ -113,6 +158,22 @@ mod tests {
         assert_eq!(x.row(0).sparse.nnz(), 1);
         let (sparse, dense) = x.into_parts();
         assert_eq!((sparse.n_rows(), dense), (2, Some(array![[1.0, 2.0], [3.0, 4.0]])));
+    }
+
+    #[test]
+    fn a_selection_shares_the_dense_part() {
+        let sparse = Csr::from_rows(3, [vec![(1, 1.0)], vec![], vec![(2, 3.0)]]).unwrap();
+        let x = Features::new(sparse, Some(array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])).unwrap();
+        let picked = x.select_rows(&[2, 0]);
+        let again = picked.select_rows(&[1]);
+        assert_eq!((picked.n_samples(), picked.n_dense()), (2, 2));
+        for (row, of) in [(picked.row(0), 2), (picked.row(1), 0), (again.row(0), 0)] {
+            assert_eq!((row.dense, row.sparse.values), (x.row(of).dense, x.row(of).sparse.values));
+            assert_eq!(row.dense.as_ptr(), x.row(of).dense.as_ptr());
+        }
+        assert_eq!(picked.dense().unwrap(), array![[5.0, 6.0], [1.0, 2.0]]);
+        assert_ne!(picked, x);
+        assert_eq!(again.into_parts().1.unwrap(), array![[1.0, 2.0]]);
     }
 
     #[test]

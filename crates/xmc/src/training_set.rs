@@ -5,7 +5,7 @@ use crate::encoder::EncoderSource;
 use crate::stages::Stages;
 use crate::trainer::TextsRef;
 use crate::{Encoder, TrainParams, XmcError};
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use serde_json::Value;
 use std::borrow::Cow;
 use xmc_data::{Dataset, Input, LabelMap};
@@ -83,32 +83,36 @@ impl<'d> TrainingSet<'d> {
             data.array(&[u8::from(matrix.is_some())]);
             matrix.into_iter().for_each(|matrix| data.matrix(matrix));
         }
-        let dense = [self.x.dense(), own.and_then(Features::dense)];
-        let dense = dense.map(|rows| rows.and_then(|rows| rows.to_slice()).unwrap_or_default());
-        for values in [dense[0], dense[1], self.weights.as_deref().unwrap_or_default()] {
-            data.array(&[values.len() as u64]);
-            data.array(values);
+        for x in [Some(&*self.x), own] {
+            let (n_rows, width) = x.map_or((0, 0), |x| (x.n_samples(), x.n_dense()));
+            data.array(&[(n_rows * width) as u64]);
+            x.into_iter()
+                .flat_map(|x| (0..n_rows).map(|row| x.row(row).dense))
+                .for_each(|row| data.array(row));
         }
+        let weights = self.weights.as_deref().unwrap_or_default();
+        data.array(&[weights.len() as u64]);
+        data.array(weights);
         tree.into_iter().flat_map(LabelTree::arrays).for_each(|array| data.array(array));
         let params = serde_json::to_string(params).map_err(XmcError::Identity)?;
         Ok(format!("xmc {}\n{}\n{params}\n", env!("CARGO_PKG_VERSION"), data.to_hex()))
     }
 
     /// Only the instances `rows`, with what is learnt from them.
-    pub(crate) fn select_rows(&self, rows: &[usize]) -> Result<TrainingSet<'static>, XmcError> {
+    pub(crate) fn select_rows(&self, rows: &[usize]) -> TrainingSet<'static> {
         let of = |matrix: &Option<Cow<'_, Csr>>| matrix.as_ref().map(|m| Cow::Owned(m.select_rows(rows)));
         let weights = self.weights.as_ref().map(|weights| rows.iter().map(|&row| weights[row]).collect());
-        Ok(TrainingSet {
+        TrainingSet {
             tfidf: None,
             encoder: None,
             encoder_made: None,
-            x: Cow::Owned(select_rows(&self.x, rows)?),
+            x: Cow::Owned(self.x.select_rows(rows)),
             y: Cow::Owned(self.y.select_rows(rows)),
             weights: weights.map(Cow::Owned),
             own: None,
             relevance: of(&self.relevance),
             hard_negatives: of(&self.hard_negatives),
-        })
+        }
     }
 
     /// The features of `dataset`: made from its texts (and, where `with_names`, the labels' names), or as they are.
@@ -169,7 +173,7 @@ impl<'d> TrainingSet<'d> {
             extras.encoder_for(params, (&all, &sparse, &y), tfidf.as_ref(), stages)?;
         let dense = embed(encoder.as_deref(), params, &all, given, stages)?;
         let x = Features::new(sparse, dense)?;
-        let names = select_rows(&x, &of_names)?;
+        let names = x.select_rows(&of_names);
         Ok(Self {
             tfidf,
             encoder,
@@ -188,12 +192,6 @@ impl<'d> TrainingSet<'d> {
             },
         })
     }
-}
-
-/// Instances `rows` of `x`.
-pub(crate) fn select_rows(x: &Features, rows: &[usize]) -> Result<Features, XmcError> {
-    let dense = x.dense().map(|dense| dense.select(Axis(0), rows));
-    Ok(Features::new(x.sparse().select_rows(rows), dense)?)
 }
 
 /// The sparse features of `texts`: none when only embeddings are wanted.

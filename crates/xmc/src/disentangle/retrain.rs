@@ -1,7 +1,7 @@
 //! One tree: where its labels go, and the layers trained for that.
 
 use crate::stages::Stages;
-use crate::training_set::{TrainingSet, select_rows};
+use crate::training_set::TrainingSet;
 use crate::{TrainParams, XmcError};
 use serde::{Deserialize, Serialize};
 use xmc_sparse::{Csr, NoProgress};
@@ -142,9 +142,9 @@ impl Retraining<'_> {
         for fold in 0..folds {
             // One of every few, as data may be in the order of their labels.
             let (asked, taught): (Vec<usize>, Vec<usize>) = (0..n_rows).partition(|row| row % folds == fold);
-            let (set, passing) = (self.set.select_rows(&taught)?, ModelWriter::in_memory());
+            let (set, passing) = (self.set.select_rows(&taught), ModelWriter::in_memory());
             let upper = linear.fit_upper(set.instances(), tree, &passing, self.prefix, self.stages)?.0;
-            let lists = upper.lead(&select_rows(&self.set.x, &asked)?, search, self.stages)?;
+            let lists = upper.lead(&self.set.x.select_rows(&asked), search, self.stages)?;
             for (&row, list) in asked.iter().zip(lists.iter()) {
                 led[row] = list.iter().map(|cluster| (cluster.id, 1.0)).collect();
             }
