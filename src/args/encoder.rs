@@ -16,8 +16,9 @@ pub(crate) struct EncoderArgs {
     /// them (config.json, model.safetensors, vocabulary), a table of `xmc distill`, or a model that has an encoder. It becomes part of the model
     #[arg(long, value_name = "DIR")]
     pub(crate) encoder: Option<PathBuf>,
-    /// Keep a transformer's embeddings of the training texts below this directory, for the next training
-    #[arg(long, value_name = "DIR", requires = "encoder")]
+    /// Keep a transformer's embeddings of the training texts below this directory, for the next training; those of the finished
+    /// encoder when it is fine-tuned
+    #[arg(long, value_name = "DIR")]
     pub(crate) embedding_cache: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,

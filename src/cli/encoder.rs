@@ -12,8 +12,12 @@ use xmc::{Encoder, EncoderKind, EncodingParams, StaticParams, Trainer};
 
 /// Opens it.
 pub(super) fn open_encoder(args: &EncoderArgs, params: &EncodingParams) -> Result<Option<Encoder>> {
-    let open = |dir: &PathBuf| open_with_cache(dir, params, args.embedding_cache.as_deref(), &args.device);
-    args.encoder.as_ref().map(open).transpose()
+    let cache = args.embedding_cache.as_deref();
+    match &args.encoder {
+        Some(dir) => open_with_cache(dir, params, cache, &args.device).map(Some),
+        None if cache.is_some() => Err(usage("--embedding-cache needs an encoder: give --encoder")),
+        None => Ok(None),
+    }
 }
 
 /// Opens the encoder of a command that is about nothing else.
@@ -102,6 +106,7 @@ impl EncoderPlan {
             }
         }
         tuning.run_dir.clone_from(&typed.run_dir);
+        tuning.embedding_cache.clone_from(&args.encoder.embedding_cache);
         Ok(Self::FineTuned(Box::new(tuning)))
     }
 

@@ -162,7 +162,15 @@ mod transformer {
         let scene = scene();
         let tune =
             ["--encoder-mode", "fine-tune", "--steps", "6,4", "--run-dir", "run", "--valid", "test.tsv"];
-        train(&scene, "m", &tune);
+        train(&scene, "frozen", &["--embedding-cache", "cache"]);
+        train(&scene, "m", &[&tune[..], &["--embedding-cache", "cache"]].concat());
+        let encoders_in_cache = || std::fs::read_dir(scene.path("cache")).unwrap().count();
+        assert_eq!(encoders_in_cache(), 2, "the one before and the one after");
+        let known = ["--encoder", "m", "--embedding-cache", "cache"];
+        scene
+            .run(&[&["train", "--train", "train.tsv", "--model", "o"][..], &known, &SMALL_TREE].concat())
+            .ok();
+        assert_eq!(encoders_in_cache(), 2, "the finished one is known again");
         let again =
             [&["train", "--train", "train.tsv", "--model", "n", "--encoder", "bert"], &tune[..]].concat();
         let refused = scene.run(&again);

@@ -29,6 +29,8 @@ pub struct FineTuning {
     pub tree: TreeParams,
     /// Where checkpoints and the learning curve are kept, and a run that was interrupted is gone on with.
     pub run_dir: Option<PathBuf>,
+    /// Where the embeddings that the finished encoder makes are kept ([`Encoder::cached_in`]).
+    pub embedding_cache: Option<PathBuf>,
 }
 
 impl Default for FineTuning {
@@ -40,6 +42,7 @@ impl Default for FineTuning {
             params: FineTuneParams::default(),
             tree: TreeParams::default().min_codes(128).max_leaf(16),
             run_dir: None,
+            embedding_cache: None,
         }
     }
 }
@@ -98,7 +101,11 @@ impl FineTuning {
         let (mode, tree) = ("fine-tune", &self.tree);
         let made =
             json!({"mode": mode, "params": self.params, "tree": tree, "scratch": scratch, "levels": levels});
-        Ok((encoder.into(), made))
+        let encoder = Encoder::from(encoder);
+        Ok(match &self.embedding_cache {
+            Some(dir) => (encoder.cached_in(dir), made),
+            None => (encoder, made),
+        })
     }
 
     /// The encoder before any training.
