@@ -8,6 +8,7 @@ mod cli;
 mod console;
 mod failure;
 mod interrupt;
+mod memory;
 mod output;
 mod progress;
 mod provenance;

@@ -3,6 +3,7 @@
 //! A bar appears when its stage has run for a second, so that short stages do not flicker. A thread looks
 //! after that, since a stage may take long over its first step.
 
+use crate::memory;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -130,7 +131,7 @@ impl Progress for Bars {
         let Some(stage) = self.shared.stages_mut().pop() else { return };
         stage.bar.finish_and_clear();
         let seconds = stage.start.elapsed().as_secs_f64();
-        match peak_memory() {
+        match memory::peak() {
             Some(peak) => {
                 tracing::info!("{}: {seconds:.2} s, peak memory so far {} MB", stage.name, peak / 1_000_000);
             }
@@ -148,14 +149,6 @@ impl Drop for Bars {
         }
         self.shared.stages().iter().for_each(|stage| stage.bar.finish_and_clear());
     }
-}
-
-/// The most memory that this process has had, in bytes, where the system tells.
-pub(crate) fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }
 
 #[cfg(test)]
@@ -186,11 +179,5 @@ mod tests {
         bars.end();
         bars.advance(1);
         assert!(bars.shared.stages().is_empty());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn linux_tells_the_peak_memory() {
-        assert!(peak_memory().is_some_and(|bytes| bytes > 100_000));
     }
 }

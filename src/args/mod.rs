@@ -1,5 +1,6 @@
 //! What can be typed. Nothing here opens a file or does any work: `cli` resolves it.
 
+mod bench;
 mod compress;
 mod data;
 mod disentangle;
@@ -19,6 +20,7 @@ mod train;
 mod tune;
 mod vectorizer;
 
+pub(crate) use bench::BenchArgs;
 pub(crate) use compress::CompressArgs;
 pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
@@ -50,6 +52,7 @@ Examples:
   xmc eval --model subjects --test held-out.tsv       P@k, R@k, nDCG@k … in percent
   xmc tune --train titles.tsv --output best.toml      find good hyper-parameters
   xmc explain --model subjects 'Growing roses'        why a text gets its labels
+  xmc bench --model subjects --test held-out.tsv      how fast it answers
   xmc inspect --model subjects                        what the model is and was made from
 
 Exit codes:
@@ -78,6 +81,8 @@ pub(crate) enum Verb {
     Predict(PredictArgs),
     /// Score a model on labelled data
     Eval(EvalArgs),
+    /// Measure how fast a model answers
+    Bench(BenchArgs),
     /// Search hyper-parameters on validation data
     Tune(Box<TuneArgs>),
     /// Give labels further places in the tree of a trained model

@@ -1,5 +1,6 @@
 //! The commands: what was typed is resolved, then the work is done.
 
+mod bench;
 mod compress;
 mod disentangle;
 mod distill;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Verb::Compress(verb) => compress::run(&verb, &console(verb.json)?),
         Verb::Encode(verb) => encode::run(&verb, &console(verb.json)?),
         Verb::Distill(verb) => distill::run(&verb, &console(verb.json)?),
+        Verb::Bench(verb) => bench::run(&verb, &console(verb.json)?),
         Verb::Eval(verb) => eval::run(&verb, &console(verb.json)?),
         Verb::Explain(verb) => explain::run(&verb, &console(verb.json)?),
         Verb::Inspect(verb) => inspect::run(&verb, &console(verb.json)?),

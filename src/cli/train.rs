@@ -200,7 +200,7 @@ pub(super) fn stages_with(read: f64, meta: &Meta) -> BTreeMap<String, f64> {
 
 /// Stages with their times, in the order in which they ran.
 pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
-    const ORDER: [&str; 12] = [
+    const ORDER: [&str; 11] = [
         "read",
         "tfidf",
         "distill",
@@ -211,7 +211,6 @@ pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
         "weights",
         "match",
         "assign",
-        "write",
         "valid",
     ];
     let place = |name: &str| ORDER.iter().position(|stage| *stage == name).unwrap_or(ORDER.len());
@@ -259,7 +258,7 @@ impl Report {
             n_weights: meta.n_weights,
             model_bytes: model.container().manifest().total_bytes(),
             skipped_records,
-            peak_memory_bytes: crate::progress::peak_memory(),
+            peak_memory_bytes: crate::memory::peak(),
             disentangled: meta.disentangled.clone(),
             nowhere_to_go: meta.params.disentangle.is_on() && meta.disentangled.is_empty(),
             valid: meta.valid.clone(),
