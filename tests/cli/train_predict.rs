@@ -25,7 +25,7 @@ fn a_training_reports_sizes_stages_and_scores() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["n_samples"], &report["n_labels"]), (&200.into(), &8.into()));
     assert_eq!(report["model"], "model");
-    for stage in ["read", "tfidf", "label_features", "tree", "weights", "write", "valid"] {
+    for stage in ["read", "tfidf", "label_features", "tree", "weights", "valid"] {
         assert!(report["stages"][stage].is_number(), "{stage}: {report}");
     }
     assert!(report["model_bytes"].as_u64().unwrap() > 1000);

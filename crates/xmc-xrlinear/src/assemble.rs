@@ -7,7 +7,10 @@
 use crate::XrLinearError;
 use crate::chunk::{Chunk, Cursor};
 use crate::part::{BLOCK, MAX_SHIFT};
-use crate::record::{SHORT, Widths, first_number, is_wide, put_leb128, put_uint, start_width};
+use crate::record::{
+    LONG, MORE, RecordSize, SHORT, Widths, code_of, codes_len, first_number, is_wide, put_leb128, put_uint,
+    start_width,
+};
 use rayon::prelude::*;
 use std::ops::Range;
 use xmc_store::ModelWriter;
@@ -44,66 +47,52 @@ pub(crate) fn write_part(
 /// Where every record goes. See [`crate::part`] for the directory's form.
 pub(crate) struct Layout {
     widths: Widths,
-    /// Postings of each feature, and their bytes.
-    counts: Vec<u32>,
-    bytes: Vec<u64>,
-    /// Start of each block's records, and the end of the last.
+    /// Of each feature.
+    sizes: Vec<RecordSize>,
+    /// Start of each block, and the end of the last.
     starts: Vec<u64>,
-    /// Unit of each block's lengths, as a power of two.
-    shifts: Vec<u8>,
-    /// Length of each record in its block's unit.
-    lengths: Vec<u16>,
+    /// How each block's lengths are written.
+    units: Vec<Unit>,
 }
 
 impl Layout {
     fn new(widths: Widths, n_features: usize, chunks: &[Chunk]) -> Self {
-        let mut counts = vec![0u32; n_features];
-        let mut bytes = vec![0u64; n_features];
+        let mut sizes = vec![RecordSize::default(); n_features];
         for chunk in chunks {
             for (feature, weights) in chunk.postings(widths) {
-                counts[feature as usize] += 1;
-                bytes[feature as usize] += widths.posting_len(weights) as u64;
+                sizes[feature as usize].add(widths, weights);
             }
         }
-        Self::of_sizes(widths, counts, bytes)
+        Self::of_sizes(widths, sizes)
     }
 
-    /// Records of so many postings and bytes of postings each.
-    pub(crate) fn of_sizes(widths: Widths, counts: Vec<u32>, bytes: Vec<u64>) -> Self {
-        let record_len = |(&count, &bytes): (&u32, &u64)| match count {
-            0 => 0,
-            _ => bytes + widths.header_len(count as usize, bytes as usize) as u64,
-        };
-        let n_blocks = bytes.len().div_ceil(BLOCK);
-        let (mut starts, mut shifts) = (Vec::with_capacity(n_blocks + 1), Vec::with_capacity(n_blocks));
-        let mut lengths = Vec::with_capacity(bytes.len());
+    /// Records of these sizes.
+    pub(crate) fn of_sizes(widths: Widths, sizes: Vec<RecordSize>) -> Self {
+        let n_blocks = sizes.len().div_ceil(BLOCK);
+        let (mut starts, mut units) = (Vec::with_capacity(n_blocks + 1), Vec::with_capacity(n_blocks));
         starts.push(0u64);
-        for (counts, bytes) in counts.chunks(BLOCK).zip(bytes.chunks(BLOCK)) {
-            let block: Vec<u64> = counts.iter().zip(bytes).map(record_len).collect();
-            let longest = block.iter().copied().max().unwrap_or(0);
-            let unit = |shift: u8, len: u64| len.div_ceil(1 << shift);
-            let shift = (0..MAX_SHIFT).find(|&shift| unit(shift, longest) <= u16::MAX.into());
-            let shift = shift.expect("invariant: a record is shorter than 2^47 bytes");
-            let first = lengths.len();
-            lengths.extend(block.iter().map(|&len| unit(shift, len) as u16));
-            let units: u64 = lengths[first..].iter().map(|&len| u64::from(len)).sum();
-            starts.push(starts[starts.len() - 1] + (units << shift));
-            shifts.push(shift);
+        let mut lens = Vec::with_capacity(BLOCK);
+        for block in sizes.chunks(BLOCK) {
+            lens.clear();
+            lens.extend(block.iter().map(|size| size.len(widths)));
+            let unit = Unit::of(&lens);
+            starts.push(starts[starts.len() - 1] + unit.block_len(&lens));
+            units.push(unit);
         }
-        Self { widths, counts, bytes, starts, shifts, lengths }
+        Self { widths, sizes, starts, units }
     }
 
-    /// The blocks' starts with their shifts in the upper byte.
+    /// The blocks' starts with their units in the upper byte.
     fn directory(&self) -> Vec<u64> {
-        let packed = self.starts.iter().zip(&self.shifts);
-        packed.map(|(&start, &shift)| start | u64::from(shift) << 56).collect()
+        let packed = self.starts.iter().zip(&self.units);
+        packed.map(|(&start, unit)| start | u64::from(unit.packed()) << 56).collect()
     }
 
     /// Ranges of blocks of about [`SLAB`] bytes each.
     fn slabs(&self) -> Vec<Range<usize>> {
         let (mut slabs, mut first) = (Vec::new(), 0);
-        for block in 0..self.shifts.len() {
-            if self.starts[block + 1] - self.starts[first] >= SLAB || block + 1 == self.shifts.len() {
+        for block in 0..self.units.len() {
+            if self.starts[block + 1] - self.starts[first] >= SLAB || block + 1 == self.units.len() {
                 slabs.push(first..block + 1);
                 first = block + 1;
             }
@@ -114,7 +103,7 @@ impl Layout {
     /// Bytes of the records and of the directory.
     pub(crate) fn n_bytes(&self) -> u64 {
         let records = self.starts.last().copied().unwrap_or(0);
-        records + 8 * self.shifts.len() as u64 + 2 * self.lengths.len() as u64
+        records + 8 * self.units.len() as u64
     }
 
     /// Writes records and directory as sections `<prefix>/…`. `fill` puts the postings of a slab, by its number, into it.
@@ -138,8 +127,7 @@ impl Layout {
             }
         }
         records.finish()?;
-        writer.put_array(&format!("{prefix}/blocks"), &self.directory())?;
-        Ok(writer.put_array(&format!("{prefix}/lengths"), &self.lengths)?)
+        Ok(writer.put_array(&format!("{prefix}/blocks"), &self.directory())?)
     }
 
     /// Room for the records of the features of `blocks`.
@@ -152,13 +140,59 @@ impl Layout {
             open: Vec::with_capacity(blocks.len() * BLOCK),
         };
         for block in blocks {
-            let mut at = (self.starts[block] - base) as usize;
-            for feature in block * BLOCK..((block + 1) * BLOCK).min(self.counts.len()) {
-                slab.open_record(at, self.counts[feature] as usize, self.bytes[feature] as usize);
-                at += usize::from(self.lengths[feature]) << self.shifts[block];
+            let (unit, mut at) = (self.units[block], (self.starts[block] - base) as usize);
+            let sizes = &self.sizes[block * BLOCK..((block + 1) * BLOCK).min(self.sizes.len())];
+            let mut lengths = at;
+            at += sizes.len() * unit.width;
+            for size in sizes {
+                let n_units = unit.units(size.len(self.widths));
+                put_uint(n_units as u32, unit.width, &mut slab.out[lengths..]);
+                slab.open_record(at, *size);
+                (lengths, at) = (lengths + unit.width, at + ((n_units as usize) << unit.shift));
             }
         }
         slab
+    }
+}
+
+/// How the lengths of a block's records are written.
+#[derive(Debug, Clone, Copy)]
+struct Unit {
+    /// Bytes of each: 1 or 2, 0 where there are no records.
+    width: usize,
+    /// They count `2^shift` bytes.
+    shift: u8,
+}
+
+impl Unit {
+    /// The one in which a block of records of these lengths is shortest.
+    fn of(lens: &[u64]) -> Self {
+        let longest = lens.iter().copied().max().unwrap_or(0);
+        if longest == 0 {
+            return Self { width: 0, shift: 0 };
+        }
+        let of_width = |width: usize| {
+            let fits = |shift: &u8| longest.div_ceil(1 << shift) < 1 << (8 * width);
+            let shift = (0..MAX_SHIFT).find(fits).expect("invariant: a record is shorter than 2^47 bytes");
+            Self { width, shift }
+        };
+        let (narrow, wide) = (of_width(1), of_width(2));
+        if narrow.block_len(lens) <= wide.block_len(lens) { narrow } else { wide }
+    }
+
+    /// Units of a record of `len` bytes.
+    fn units(self, len: u64) -> u64 {
+        len.div_ceil(1 << self.shift)
+    }
+
+    /// Bytes of a block: lengths, then records.
+    fn block_len(self, lens: &[u64]) -> u64 {
+        (lens.len() * self.width) as u64 + lens.iter().map(|&len| self.units(len) << self.shift).sum::<u64>()
+    }
+
+    /// The directory's byte.
+    fn packed(self) -> u8 {
+        self.shift | (self.width as u8) << 6
     }
 }
 
@@ -176,8 +210,10 @@ struct Open {
     /// Postings in all, and so far.
     n: usize,
     done: usize,
-    /// Where clusters and postings begin, and where the next posting goes.
+    /// Where clusters and postings begin, and where the next posting goes. The clusters of a short record stand behind one byte.
     clusters: usize,
+    /// Where the next count of a short record goes.
+    counts: usize,
     postings: usize,
     next: usize,
     wide: bool,
@@ -189,13 +225,19 @@ impl Slab {
         self.first as u32..(self.first + self.open.len()) as u32
     }
 
-    fn open_record(&mut self, at: usize, n: usize, bytes: usize) {
+    fn open_record(&mut self, at: usize, size: RecordSize) {
+        let (n, bytes) = (size.n as usize, size.postings);
         let mut open = Open { n, clusters: at, wide: is_wide(bytes), ..Open::default() };
         if n > 0 {
-            if self.widths.id > 0 {
-                open.clusters += put_leb128(first_number(n, bytes), &mut self.out[at..]);
+            if self.widths.is_short(n) {
+                self.out[at] = (n - 1) as u8;
+                open.clusters += 1;
+                open.counts = open.clusters + n * self.widths.id + codes_len(n);
+            } else if self.widths.id > 0 {
+                self.out[at] = LONG;
+                open.clusters += 1 + put_leb128(first_number(n, bytes), &mut self.out[at + 1..]);
             }
-            open.postings = at + self.widths.header_len(n, bytes);
+            open.postings = at + size.header_len(self.widths);
             open.next = open.postings;
         }
         self.open.push(open);
@@ -217,14 +259,26 @@ impl Slab {
     pub(crate) fn add(&mut self, feature: u32, cluster: usize, weights: u32, posting: &[u8]) {
         let record = feature as usize - self.first;
         let Widths { id, col, .. } = self.widths;
-        let Open { n, done, clusters, postings, next, wide } = self.open[record];
+        let Open { n, done, clusters, counts, postings, next, wide } = self.open[record];
         let codes = clusters + self.widths.clusters_len(n);
         if self.widths.lists_clusters(n) {
             put_uint(cluster as u32, id, &mut self.out[clusters + done * id..]);
         } else {
             self.out[clusters + cluster / 8] |= 1 << (cluster % 8);
         }
-        put_uint(weights - 1, col, &mut self.out[codes + done * col..]);
+        if self.widths.is_short(n) {
+            let code = code_of(weights as usize);
+            match done {
+                0 => self.out[clusters - 1] |= code << 4,
+                _ => self.out[codes + (done - 1) / 4] |= code << (2 * ((done - 1) % 4)),
+            }
+            if code == MORE {
+                put_uint(weights - 1, col, &mut self.out[counts..]);
+                self.open[record].counts += col;
+            }
+        } else {
+            put_uint(weights - 1, col, &mut self.out[codes + done * col..]);
+        }
         if n > SHORT && done > 0 {
             let start = codes + n * col + (done - 1) * start_width(wide);
             put_uint((next - postings) as u32, start_width(wide), &mut self.out[start..]);

@@ -6,7 +6,7 @@
 use crate::assemble::Layout;
 use crate::model::ModelInfo;
 use crate::part::Part;
-use crate::record::{Widths, put_posting, take_columns};
+use crate::record::{RecordSize, Widths, put_posting, take_columns};
 use crate::{WeightType, XrLinear, XrLinearError};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,22 +144,21 @@ impl Rewriting<'_> {
     /// Where the new records go, the largest weight, and how many there are.
     fn sizes(&self) -> Result<(Layout, f32, u64), XrLinearError> {
         let of_feature = |posting: &mut Posting, feature: u32| {
-            let (mut count, mut bytes, mut largest, mut n_weights) = (0u32, 0u64, 0.0f32, 0u64);
+            let (mut size, mut largest, mut n_weights) = (RecordSize::default(), 0.0f32, 0u64);
             self.each_posting(feature, posting, |_, posting| {
-                count += 1;
-                bytes += posting.bytes.len() as u64;
+                size.add(self.to, posting.values.len());
                 n_weights += posting.values.len() as u64;
                 largest = posting.values.iter().fold(largest, |most, value| most.max(value.abs()));
             })?;
-            Some((count, bytes, largest, n_weights))
+            Some((size, largest, n_weights))
         };
         let features = (0..self.part.n_sparse() as u32).into_par_iter().with_min_len(MIN_TASK);
         let sizes: Option<Vec<_>> = features.map_init(Posting::default, of_feature).collect();
         let sizes = sizes.ok_or_else(|| self.damaged())?;
-        let largest = sizes.iter().fold(0.0f32, |most, size| most.max(size.2));
-        let n_weights = sizes.iter().map(|size| size.3).sum();
-        let (counts, bytes) = sizes.into_iter().map(|(count, bytes, ..)| (count, bytes)).unzip();
-        Ok((Layout::of_sizes(self.to, counts, bytes), largest, n_weights))
+        let largest = sizes.iter().fold(0.0f32, |most, size| most.max(size.1));
+        let n_weights = sizes.iter().map(|size| size.2).sum();
+        let sizes = sizes.into_iter().map(|(size, ..)| size).collect();
+        Ok((Layout::of_sizes(self.to, sizes), largest, n_weights))
     }
 
     fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<u64, XrLinearError> {

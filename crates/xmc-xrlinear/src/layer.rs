@@ -2,7 +2,7 @@
 
 use crate::XrLinearError;
 use crate::part::{Part, part_prefix};
-use crate::record::{Record, SHORT, Widths, accumulate};
+use crate::record::{Record, Widths, accumulate};
 use std::ops::Range;
 use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch, prefetch};
 use xmc_sparse::{Row, Scored};
@@ -240,7 +240,7 @@ impl ScoreLayer<'_> {
             prefetch(&part.records, hit.start + 64);
             hits.push(hit);
         };
-        if record.n > SHORT {
+        if !record.is_short() {
             for &(place, cluster) in &*members {
                 if let Some(number) = record.find(cluster) {
                     let start = first + record.start(number);
@@ -249,17 +249,14 @@ impl ScoreLayer<'_> {
             }
             return;
         }
-        let mut start = first;
-        for number in 0..record.n {
-            let weights = record.n_weights(number);
+        record.each_posting(|number, weights, start| {
             // A damaged record may name any cluster.
             let cluster = part.clusters.start.wrapping_add(record.cluster(number));
             let place = places.get(cluster as usize).and_then(|place| place.checked_sub(1));
             if let Some(place) = place {
-                hit(Hit { start, weights: weights as u32, place, x });
+                hit(Hit { start: first + start, weights: weights as u32, place, x });
             }
-            start += part.widths.posting_len(weights);
-        }
+        });
     }
 
     #[inline(always)]

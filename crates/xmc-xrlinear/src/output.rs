@@ -1,8 +1,8 @@
 //! Where solved clusters go: to the parts of their layers.
 //!
 //! The weights of a layer are ordered by feature, so those of a part must all be there before it is written. Clusters are solved beside each
-//! other and come in nearly their order; what has come in order is collected, and as soon as it has as many weights as may be in memory
-//! it is written as a part. Where parts begin depends on the weights alone.
+//! other and come in nearly their order; what has come in order is collected, and as soon as it has as many weights as may be in memory,
+//! or is all of the layer, it is written. Where parts begin depends on the weights alone.
 
 use crate::assemble::write_part;
 use crate::chunk::Chunk;
@@ -12,7 +12,6 @@ use crate::{LayerWeights, TrainReport, XrLinearError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use xmc_sparse::Progress;
 use xmc_store::ModelWriter;
 use xmc_tree::LabelTree;
 
@@ -57,23 +56,20 @@ impl OpenLayer {
         self.first + self.chunks.len()
     }
 
-    /// Takes a cluster, and gives the parts that are then full. The last clusters of a layer are left for [`OpenLayer::rest`].
+    /// Takes a cluster, and gives the parts that are then full; with the last cluster of the layer also what is left, the whole layer
+    /// if there was no part before.
     fn add(&mut self, cluster: usize, chunk: Chunk, n_clusters: usize, most: u64) -> Vec<FullPart> {
         self.early.insert(cluster, chunk);
         let mut full = Vec::new();
         while let Some(chunk) = self.early.remove(&self.next()) {
             self.weights += chunk.n_weights;
             self.chunks.push(chunk);
-            if self.weights >= most && self.next() < n_clusters {
-                full.push(self.close(true));
+            let is_last = self.next() == n_clusters;
+            if is_last || self.weights >= most {
+                full.push(self.close(!is_last || self.n_parts > 0));
             }
         }
         full
-    }
-
-    /// What has not become a part: the whole layer when none has.
-    fn rest(&mut self) -> Option<FullPart> {
-        (!self.chunks.is_empty()).then(|| self.close(self.n_parts > 0))
     }
 
     fn close(&mut self, is_numbered: bool) -> FullPart {
@@ -132,23 +128,11 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Takes a solved cluster; writes the parts that are then full.
+    /// Takes a solved cluster; writes the parts that are then full. When all clusters of a layer have come, it is written.
     pub(crate) fn accept(&self, (layer, cluster): (usize, usize), chunk: Chunk) -> Result<(), XrLinearError> {
         let n_clusters = self.n_clusters(layer);
         let full = self.open_layer(layer).add(cluster, chunk, n_clusters, self.part_weights);
-        full.iter().try_for_each(|part| self.write(layer, part))
-    }
-
-    /// Writes what is left of `layers`, all of whose clusters have come.
-    pub(crate) fn finish(&self, layers: Range<usize>, progress: &dyn Progress) -> Result<(), XrLinearError> {
-        progress.begin("write", Some(layers.len() as u64), "layers");
-        for layer in layers {
-            let rest = self.open_layer(layer).rest();
-            rest.iter().try_for_each(|part| self.write(layer, part))?;
-            progress.advance(1);
-        }
-        progress.end();
-        Ok(())
+        full.into_iter().try_for_each(|part| self.write(layer, &part))
     }
 
     fn write(&self, layer: usize, part: &FullPart) -> Result<(), XrLinearError> {
@@ -199,7 +183,6 @@ mod tests {
         for &cluster in order {
             full.extend(layer.add(cluster, chunk(weights[cluster]), weights.len(), 10));
         }
-        full.extend(layer.rest());
         full.iter().map(|part| (part.number, part.first, part.chunks.len())).collect()
     }
 

@@ -3,12 +3,13 @@
 //! A layer is one part, or several where its weights are too many to be put in order in memory. Each has the records of its own
 //! clusters, which are numbered within it.
 //!
-//! The directory finds a feature's record (see [`crate::record`]) in two reads: features are taken in blocks of 16;
-//! a block has the position of its first record (56 bits) and a shift (8 bits), and each feature the length of its
-//! record, 16 bits in units of `2^shift` bytes. That is 2.5 bytes a feature, where plain offsets take 8.
+//! The directory finds a feature's record (see [`crate::record`]): features are taken in blocks of 16, and a block begins with the lengths of its
+//! records, in units of `2^shift` bytes. The directory has the position of each block (56 bits), its shift (6 bits), and the bytes of a length
+//! (2 bits): 1, 2, or 0 for a block without records. That is 1.5 to 2.5 bytes a feature, where plain offsets take 8, and the lengths are next to
+//! what they are the lengths of.
 
 use crate::XrLinearError;
-use crate::record::{Record, SHORT, Widths};
+use crate::record::{Record, Widths};
 use std::ops::Range;
 use xmc_sparse::kernels::prefetch;
 use xmc_store::{Buffer, Container, ModelWriter};
@@ -17,7 +18,7 @@ use xmc_tree::TreeLayer;
 /// Features of a block of the directory.
 pub(crate) const BLOCK: usize = 16;
 /// Shifts are below this.
-pub(crate) const MAX_SHIFT: u8 = 32;
+pub(crate) const MAX_SHIFT: u8 = 64;
 const START: u64 = (1 << 56) - 1;
 /// Bytes of a record that are asked for in advance.
 const FETCH: usize = 192;
@@ -28,7 +29,7 @@ pub(crate) fn part_prefix(layer: &str, number: Option<usize>) -> String {
 }
 
 /// The sections of a part.
-const SECTIONS: [&str; 5] = ["blocks", "lengths", "records", "bias", "dense"];
+const SECTIONS: [&str; 4] = ["blocks", "records", "bias", "dense"];
 
 /// The one more of a part that is not all of its layer: the first of its clusters, and the first that is not.
 const CLUSTERS: &str = "clusters";
@@ -46,11 +47,12 @@ pub(crate) struct Part {
     pub(crate) clusters: Range<u32>,
     /// The slots of these clusters.
     slots: Range<usize>,
+    /// Sparse and dense features.
+    n_sparse: usize,
     n_dense: usize,
     /// Form of the records.
     pub(crate) widths: Widths,
     blocks: Buffer<u64>,
-    lengths: Buffer<u16>,
     pub(crate) records: Buffer<u8>,
     bias: Buffer<f32>,
     dense: Buffer<f32>,
@@ -71,15 +73,15 @@ impl Part {
             widths: widths.of_part(clusters.len()),
             clusters,
             slots,
+            n_sparse,
             n_dense,
             blocks: container.array(&format!("{prefix}/blocks"))?,
-            lengths: container.array(&format!("{prefix}/lengths"))?,
             records: container.array(&format!("{prefix}/records"))?,
             bias: container.array(&format!("{prefix}/bias"))?,
             dense: container.array(&format!("{prefix}/dense"))?,
         };
         let wrong = |what| Err(XrLinearError::Inconsistent { layer: number, what });
-        if this.lengths.len() != n_sparse || this.blocks.len() != n_sparse.div_ceil(BLOCK) {
+        if this.blocks.len() != n_sparse.div_ceil(BLOCK) {
             return wrong("the directory has another number of features");
         }
         if this.bias.len() != this.slots.len() {
@@ -130,7 +132,6 @@ impl Part {
     /// Writes the part as it is, as sections `<prefix>/…`.
     pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
         writer.put_array(&format!("{prefix}/blocks"), &self.blocks)?;
-        writer.put_array(&format!("{prefix}/lengths"), &self.lengths)?;
         writer.put_array(&format!("{prefix}/records"), &self.records)?;
         self.write_beside_records(writer, prefix)
     }
@@ -152,7 +153,7 @@ impl Part {
 
     /// Bytes of records and directory.
     pub(crate) fn n_record_bytes(&self) -> usize {
-        8 * self.blocks.len() + 2 * self.lengths.len() + self.records.len()
+        8 * self.blocks.len() + self.records.len()
     }
 
     /// Intercepts of `slots` of the layer, which are slots of this part.
@@ -170,7 +171,7 @@ impl Part {
 
     /// Number of sparse features.
     pub(crate) fn n_sparse(&self) -> usize {
-        self.lengths.len()
+        self.n_sparse
     }
 
     /// Number of `cluster` in this part, if it is here.
@@ -190,7 +191,7 @@ impl Part {
 
     /// Stored weights; counts them.
     pub(crate) fn n_weights(&self) -> u64 {
-        let of_record = |record: Record<'_>| (0..record.n).map(|at| record.n_weights(at) as u64).sum::<u64>();
+        let of_record = |record: Record<'_>| record.total_weights() as u64;
         let records = (0..self.n_sparse() as u32).filter_map(|feature| self.record(feature));
         records.map(of_record).sum()
     }
@@ -200,14 +201,18 @@ impl Part {
         let (start, len) = self.locate(feature);
         let bytes = self.records.get(start..start.wrapping_add(len)).filter(|bytes| !bytes.is_empty())?;
         let record = Record::parse(self.widths, bytes)?;
-        let (number, start) = if record.n > SHORT {
-            let number = record.find(cluster)?;
-            (number, record.start(number))
+        let (weights, start) = if record.is_short() {
+            let mut found = None;
+            record.each_posting(|number, weights, start| {
+                if record.cluster(number) == cluster {
+                    found = Some((weights, start));
+                }
+            });
+            found?
         } else {
-            let number = (0..record.n).find(|&number| record.cluster(number) == cluster)?;
-            (number, (0..number).map(|before| self.widths.posting_len(record.n_weights(before))).sum())
+            let number = record.find(cluster)?;
+            (record.n_weights(number), record.start(number))
         };
-        let weights = record.n_weights(number);
         Some((weights, record.postings.get(start..start + self.widths.posting_len(weights))?))
     }
 
@@ -216,7 +221,10 @@ impl Part {
     pub(crate) fn find_records(&self, features: &[u32], found: &mut Vec<(usize, usize)>) {
         for &feature in features {
             prefetch(&self.blocks, feature as usize / BLOCK);
-            prefetch(&self.lengths, feature as usize & !(BLOCK - 1));
+        }
+        for &feature in features {
+            let packed = self.blocks.get(feature as usize / BLOCK).copied().unwrap_or_default();
+            prefetch(&self.records, (packed & START) as usize);
         }
         found.clear();
         for &feature in features {
@@ -232,15 +240,77 @@ impl Part {
     #[inline(always)]
     fn locate(&self, feature: u32) -> (usize, usize) {
         let (block, at) = (feature as usize / BLOCK, feature as usize % BLOCK);
-        let (Some(&packed), Some(lengths)) =
-            (self.blocks.get(block), self.lengths.get(block * BLOCK..feature as usize + 1))
-        else {
+        let Some(&packed) = self.blocks.get(block).filter(|_| (feature as usize) < self.n_sparse) else {
             return (0, 0);
         };
-        let before: usize = lengths[..at].iter().map(|&len| usize::from(len)).sum();
-        let shift = (packed >> 56) as u32 & 63;
-        let start = (packed & START) as usize;
+        let (start, unit) = ((packed & START) as usize, (packed >> 56) as usize);
+        let (shift, width) = (unit as u32 % 64, unit / 64);
+        let n_records = BLOCK.min(self.n_sparse - block * BLOCK);
         // Wrapping: numbers of a damaged directory may be too large, and then point nowhere.
-        (start.wrapping_add(before << shift), usize::from(lengths[at]) << shift)
+        let first = start.wrapping_add(n_records * width);
+        let Some(lengths) = self.records.get(start..first) else { return (0, 0) };
+        let (before, len) = match (width, lengths.as_array(), lengths.as_array()) {
+            (0, ..) => return (0, 0),
+            (1, Some(narrow), _) => narrow_length(narrow, at),
+            (2, _, Some(wide)) => wide_length(wide, at),
+            _ => {
+                let of = |len: &[u8]| len.iter().rev().fold(0, |len, &byte| len << 8 | usize::from(byte));
+                let mut lengths = lengths.chunks_exact(width).map(of);
+                (lengths.by_ref().take(at).sum(), lengths.next().unwrap_or(0))
+            }
+        };
+        (first.wrapping_add(before << shift), len << shift)
+    }
+}
+
+/// The sum of the lengths before number `at` of a whole block, and that one: lengths of a byte.
+#[inline(always)]
+fn narrow_length(lengths: &[u8; BLOCK], at: usize) -> (usize, usize) {
+    // Sums in the lanes of a number: a loop of few and unforeseeable rounds takes longer.
+    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    let all = u128::from_le_bytes(*lengths);
+    let before = all & ((1 << (8 * at)) - 1);
+    let halves = [before as u64, (before >> 64) as u64];
+    let lanes: u64 = halves.iter().map(|half| (half & EVEN) + (half >> 8 & EVEN)).sum();
+    // Fifteen bytes sum up to less than a lane.
+    ((lanes.wrapping_mul(ONES) >> 48) as usize, usize::from((all >> (8 * at)) as u8))
+}
+
+/// The same for lengths of two bytes.
+#[inline(always)]
+fn wide_length(lengths: &[u8; 2 * BLOCK], at: usize) -> (usize, usize) {
+    const EVEN: u64 = 0x0000_ffff_0000_ffff;
+    let (words, _) = lengths.as_chunks::<8>();
+    let lanes: u64 = words
+        .iter()
+        .zip((0..BLOCK).step_by(4))
+        .map(|(word, first)| {
+            let bits = 16 * at.saturating_sub(first).min(4) as u32;
+            let word = u64::from_le_bytes(*word) & !u64::MAX.checked_shl(bits).unwrap_or(0);
+            (word & EVEN) + (word >> 16 & EVEN)
+        })
+        .sum();
+    let len = u16::from_le_bytes([lengths[2 * at], lengths[2 * at + 1]]);
+    ((lanes as u32 + (lanes >> 32) as u32) as usize, usize::from(len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn lengths_are_summed_up(lengths in proptest::collection::vec(any::<u16>(), BLOCK), at in 0..BLOCK) {
+            let sum = |lengths: &[u16]| lengths.iter().map(|&len| usize::from(len)).sum::<usize>();
+            let wide: Vec<u8> = lengths.iter().flat_map(|len| len.to_le_bytes()).collect();
+            let found = wide_length(wide.as_array().unwrap(), at);
+            prop_assert_eq!(found, (sum(&lengths[..at]), lengths[at].into()));
+            let narrow: Vec<u8> = lengths.iter().map(|&len| len as u8).collect();
+            let lengths: Vec<u16> = narrow.iter().map(|&len| len.into()).collect();
+            let found = narrow_length(narrow.as_array().unwrap(), at);
+            prop_assert_eq!(found, (sum(&lengths[..at]), lengths[at].into()));
+        }
     }
 }

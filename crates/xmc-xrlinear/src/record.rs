@@ -4,21 +4,30 @@
 //! (parent) that has any, and a posting is the weights of that cluster's children:
 //!
 //! ```text
-//! record  := header clusters codes starts postings
-//! header  := LEB128 of 2n + wide                    n: number of postings
+//! record  := short | long | single
+//!
+//! short   := front clusters codes counts posting × n       n ≤ 16 postings, of a layer of several clusters
+//! front   := n − 1 + 16 c₀                          one byte; c: weights of a posting − 1, at most 3
 //! clusters := number × n                            increasing, `id` bytes each
-//!          | bits                                   one for each cluster of the layer, in whole u64s
-//! codes   := number × n                             `col` bytes each: weights in the posting − 1
-//! starts  := number × (n − 1), when n > 16          where postings 1, 2 … begin: 4 bytes if wide, else 2
+//! codes   := c₁ c₂ …                                2 bits each, from the lowest of a byte up
+//! counts  := number × postings with c = 3           `col` bytes each: weights of the posting − 1
+//!
+//! long    := 64 LEB128(2n + wide) clusters counts starts posting × n           n > 16
+//! clusters := number × n | bits                     bits: one for each cluster of the layer, in whole u64s
+//! counts  := number × n                             `col` bytes each: weights of a posting − 1
+//! starts  := number × (n − 1)                       where postings 1, 2 … begin: 4 bytes if wide, else 2
+//!
+//! single  := count posting                          the only one, of a layer of one cluster; `col` bytes: weights − 1
+//!
 //! posting := columns × weights, values              places among the siblings, `col` bytes each
 //!          | bits, values                           one bit for each sibling, in whole u16s
 //! values  := value × weights                        2 or 4 bytes each (bf16, f32)
 //!          | scale, value × weights                 a byte each (int8), see [`crate::value`]
 //! ```
 //!
-//! Each of the two choices is the shorter form (the list when they are equal), so neither needs a mark; bits of
-//! clusters are used when n > 16 in layers of at most 4096 clusters. A layer with one cluster has one posting in
-//! each record, and leaves out header and clusters. All numbers are little endian and not aligned.
+//! Each choice between numbers and bits is the shorter form (numbers when they are equal), so neither needs a mark; bits of
+//! clusters are used in layers of at most 4096 clusters. All numbers are little endian and not aligned. Most features have few postings of
+//! one to three weights, so that is what has the shortest form.
 //!
 //! The feature-major order is a change from PECOS's chunks (one for each cluster, feature by feature inside): a query
 //! reads one short run of bytes for each of its features instead of probing each of its ten clusters for each
@@ -105,20 +114,77 @@ impl Widths {
         if self.lists_clusters(n) { n * self.id } else { self.cluster_bits }
     }
 
-    /// Bytes of everything before the postings, which take `postings` bytes.
-    pub(crate) fn header_len(self, n: usize, postings: usize) -> usize {
-        let front = if self.id == 0 { 0 } else { leb128_len(first_number(n, postings)) };
-        front + self.clusters_len(n) + n * self.col + starts_len(n, is_wide(postings))
+    /// Whether a record of `n` postings is a short one.
+    #[inline(always)]
+    pub(crate) fn is_short(self, n: usize) -> bool {
+        self.id > 0 && n <= SHORT
     }
 }
 
+/// What a record is to hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RecordSize {
+    /// Number of postings.
+    pub(crate) n: u32,
+    /// Those of them that a code of 2 bits does not tell the weights of.
+    more: u32,
+    /// Bytes of the postings.
+    pub(crate) postings: u64,
+}
+
+impl RecordSize {
+    /// With a posting of `weights` weights.
+    pub(crate) fn add(&mut self, widths: Widths, weights: usize) {
+        self.n += 1;
+        self.more += u32::from(code_of(weights) == MORE);
+        self.postings += widths.posting_len(weights) as u64;
+    }
+
+    /// Bytes of everything before the postings.
+    pub(crate) fn header_len(&self, widths: Widths) -> usize {
+        let Self { n, more, postings } = *self;
+        let (n, more) = (n as usize, more as usize);
+        let front = match n {
+            _ if widths.is_short(n) => return 1 + n * widths.id + codes_len(n) + more * widths.col,
+            _ if widths.id == 0 => 0,
+            n => 1 + leb128_len(first_number(n, postings)),
+        };
+        front + widths.clusters_len(n) + n * widths.col + starts_len(n, is_wide(postings))
+    }
+
+    /// Bytes of the record, none without postings.
+    pub(crate) fn len(&self, widths: Widths) -> u64 {
+        match self.n {
+            0 => 0,
+            _ => self.header_len(widths) as u64 + self.postings,
+        }
+    }
+}
+
+/// The code of postings with more weights than codes can tell.
+pub(crate) const MORE: u8 = 3;
+/// The first byte of a long record.
+pub(crate) const LONG: u8 = 64;
+
+/// The code of a posting of `weights` weights in a short record.
+#[inline(always)]
+pub(crate) fn code_of(weights: usize) -> u8 {
+    (weights - 1).min(MORE.into()) as u8
+}
+
+/// Bytes of the codes of a short record.
+#[inline(always)]
+pub(crate) fn codes_len(n: usize) -> usize {
+    (n - 1).div_ceil(4)
+}
+
 /// Whether starts need 4 bytes.
-pub(crate) fn is_wide(postings: usize) -> bool {
-    postings > usize::from(u16::MAX)
+pub(crate) fn is_wide(postings: u64) -> bool {
+    postings > u16::MAX.into()
 }
 
 /// The number at the front of a record.
-pub(crate) fn first_number(n: usize, postings: usize) -> usize {
+pub(crate) fn first_number(n: usize, postings: u64) -> usize {
     2 * n + usize::from(is_wide(postings))
 }
 
@@ -186,7 +252,10 @@ pub(crate) struct Record<'a> {
     pub(crate) n: usize,
     wide: bool,
     clusters: &'a [u8],
-    codes: &'a [u8],
+    /// Of a short record, two bits for each posting.
+    codes: u32,
+    /// Weights less one: of every posting, or of those in a short record whose code does not tell them.
+    counts: &'a [u8],
     starts: &'a [u8],
     /// The postings, end to end.
     pub(crate) postings: &'a [u8],
@@ -195,18 +264,69 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     /// No postings.
     pub(crate) fn empty(widths: Widths) -> Self {
-        Self { widths, n: 0, wide: false, clusters: &[], codes: &[], starts: &[], postings: &[] }
+        Self { widths, n: 0, wide: false, clusters: &[], codes: 0, counts: &[], starts: &[], postings: &[] }
     }
 
     /// `None` when the bytes are too few.
     #[inline(always)]
     pub(crate) fn parse(widths: Widths, bytes: &'a [u8]) -> Option<Self> {
-        let (first, rest) = if widths.id == 0 { (2, bytes) } else { take_leb128(bytes) };
+        let (first, rest) = match widths.id {
+            0 => (2, bytes),
+            _ => {
+                let (&front, rest) = bytes.split_first()?;
+                if front < LONG {
+                    return Self::parse_short(widths, front, rest);
+                }
+                take_leb128(rest)
+            }
+        };
         let (n, wide) = (first / 2, first % 2 == 1);
         let (clusters, rest) = rest.split_at_checked(widths.clusters_len(n))?;
-        let (codes, rest) = rest.split_at_checked(n * widths.col)?;
+        let (counts, rest) = rest.split_at_checked(n * widths.col)?;
         let (starts, postings) = rest.split_at_checked(starts_len(n, wide))?;
-        Some(Self { widths, n, wide, clusters, codes, starts, postings })
+        Some(Self { widths, n, wide, clusters, codes: 0, counts, starts, postings })
+    }
+
+    #[inline(always)]
+    fn parse_short(widths: Widths, front: u8, rest: &'a [u8]) -> Option<Self> {
+        let n = usize::from(front % 16) + 1;
+        let (clusters, rest) = rest.split_at_checked(n * widths.id)?;
+        // Four bytes at once, and without those that are no codes: shorter than to read as many as there are.
+        let bytes = match rest.first_chunk::<4>() {
+            Some(bytes) => *bytes,
+            None => std::array::from_fn(|at| rest.get(at).copied().unwrap_or(0)),
+        };
+        let codes = u32::from_le_bytes(bytes) & ((1 << (2 * (n - 1))) - 1);
+        let codes = codes << 2 | u32::from(front / 16);
+        let (_, rest) = rest.split_at_checked(codes_len(n))?;
+        let n_more = (codes & codes >> 1 & 0x5555_5555).count_ones() as usize;
+        let (counts, postings) = rest.split_at_checked(n_more * widths.col)?;
+        Some(Self { widths, n, wide: false, clusters, codes, counts, starts: &[], postings })
+    }
+
+    /// Whether its postings are found one after the other: see [`Record::each_posting`].
+    #[inline(always)]
+    pub(crate) fn is_short(&self) -> bool {
+        self.n <= SHORT
+    }
+
+    /// Gives `take` number, weights and start of each posting of a record of up to [`SHORT`].
+    #[inline(always)]
+    pub(crate) fn each_posting(&self, mut take: impl FnMut(usize, usize, usize)) {
+        if self.widths.id == 0 {
+            return (0..self.n).for_each(|number| take(number, self.n_weights(number), 0));
+        }
+        let (mut codes, mut n_more, mut start) = (self.codes, 0, 0);
+        for number in 0..self.n {
+            // Both are there before it is known which one counts: the codes of text follow no pattern that a processor could foresee.
+            let (code, more) = (codes % 4, uint(self.counts, self.widths.col, n_more));
+            let is_more = code == u32::from(MORE);
+            let weights = if is_more { more } else { code } as usize + 1;
+            take(number, weights, start);
+            start += self.widths.posting_len(weights);
+            n_more += usize::from(is_more);
+            codes >>= 2;
+        }
     }
 
     /// Cluster of posting `number`, in a record that lists them.
@@ -215,10 +335,20 @@ impl<'a> Record<'a> {
         if self.widths.id == 0 { 0 } else { uint(self.clusters, self.widths.id, number) }
     }
 
-    /// Number of weights of posting `number`.
+    /// Number of weights of posting `number` of a record of more than [`SHORT`].
     #[inline(always)]
     pub(crate) fn n_weights(&self, number: usize) -> usize {
-        uint(self.codes, self.widths.col, number) as usize + 1
+        uint(self.counts, self.widths.col, number) as usize + 1
+    }
+
+    /// Number of weights of all postings.
+    pub(crate) fn total_weights(&self) -> usize {
+        if !self.is_short() {
+            return (0..self.n).map(|number| self.n_weights(number)).sum();
+        }
+        let mut total = 0;
+        self.each_posting(|_, weights, _| total += weights);
+        total
     }
 
     /// Where posting `number` of a record of more than [`SHORT`] begins.
@@ -238,6 +368,16 @@ impl<'a> Record<'a> {
 
     /// Gives `take` the cluster, the number of weights and the bytes of every posting; `None` when they end early.
     pub(crate) fn for_each(&self, mut take: impl FnMut(u32, usize, &'a [u8])) -> Option<()> {
+        if self.is_short() {
+            let mut all = Some(());
+            self.each_posting(|number, weights, start| {
+                match self.postings.get(start..start + self.widths.posting_len(weights)) {
+                    Some(posting) => take(self.cluster(number), weights, posting),
+                    None => all = None,
+                }
+            });
+            return all;
+        }
         let mut named = (0..8 * self.clusters.len() as u32).filter(|at| self.has_bit(*at));
         let mut rest = self.postings;
         for number in 0..self.n {
@@ -455,7 +595,12 @@ mod tests {
     fn foreign_bytes_do_no_harm() {
         let widths = Widths::new(300, 100, WeightType::Bf16);
         assert!(Record::parse(widths, &[0xff; 3]).is_none_or(|record| record.n == 0));
-        assert!(Record::parse(widths, &[200, 1, 0]).is_none());
+        assert!(
+            Record::parse(widths, &[LONG, 200, 1, 0]).is_none() && Record::parse(widths, &[15; 3]).is_none()
+        );
+        // Two postings of many weights that are not there.
+        let cut = Record::parse(widths, &[1 + 3 * 16, 0, 0, 1, 0, 3, 99, 99]).unwrap();
+        assert!(cut.n == 2 && cut.for_each(|_, _, _| ()).is_none());
         struct Foreign(Widths);
         impl xmc_sparse::kernels::WithSimd for Foreign {
             type Output = [f32; 2];

@@ -71,7 +71,6 @@ impl CheckedXrLinearParams {
         let (clusters, trained) = (chunks.len(), jobs.len());
         let mut chunks = chunks.into_iter().flatten().enumerate();
         chunks.try_for_each(|(at, chunk)| output.accept((last, at), chunk))?;
-        output.finish(last..last + 1, progress)?;
         Ok(LeavesReport { training: report, clusters, trained })
     }
 }

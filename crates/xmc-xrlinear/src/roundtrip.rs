@@ -231,9 +231,8 @@ fn the_record_that_the_format_page_shows_is_what_is_written() {
     let writer = ModelWriter::in_memory();
     write_part(&writer, "layer", sample.widths, 8, &chunks).unwrap();
     let container = writer.commit(&()).unwrap();
-    let mut page = vec![4, 5, 0, 2, 1, 0, 1, 2, 0x80, 0x3f];
-    page.extend([0, 9, 0x00, 0xbf, 0x80, 0x3e]);
-    assert_eq!(&container.array::<u8>("layer/records").unwrap()[..], page);
-    assert_eq!(&container.array::<u16>("layer/lengths").unwrap()[..], [0, 0, 0, 0, 0, 0, 0, 16]);
-    assert_eq!(&container.array::<u64>("layer/blocks").unwrap()[..], [0]);
+    let lengths = [0, 0, 0, 0, 0, 0, 0, 15];
+    let page = [1, 5, 0, 2, 1, 1, 2, 0x80, 0x3f, 0, 9, 0x00, 0xbf, 0x80, 0x3e];
+    assert_eq!(container.array::<u8>("layer/records").unwrap()[..], [&lengths[..], &page[..]].concat());
+    assert_eq!(&container.array::<u64>("layer/blocks").unwrap()[..], [1 << 62]);
 }

@@ -143,14 +143,13 @@ impl CheckedXrLinearParams {
             if layers.start > 0 {
                 training.send(output.open(layers.start)?, progress);
             }
-            let (jobs, mut report) = (output.adopt(layers.clone())?, output.report);
+            let (jobs, mut report) = (output.adopt(layers)?, output.report);
             let accept = |job: usize, chunk| output.accept(jobs[job], chunk);
             training
                 .solve_each(&jobs, &mut report, progress, accept)
                 .into_iter()
                 .collect::<Result<(), _>>()?;
             output.report = report;
-            output.finish(layers, progress)?;
         }
         Ok(())
     }
