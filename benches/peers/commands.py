@@ -12,15 +12,27 @@ HERE = Path(__file__).resolve().parent
 TEXT_STAGES = ("tfidf", "fit", "transform_train")
 TREE_STAGES = ("label_features", "tree")
 WEIGHT_STAGES = ("weights",)
+# Engines that grow the tree and train in one call.
+WHOLE_STAGES = ("train",)
 
-# Every experiment trains, then predicts. `same` and `text` take their features as said; `given-tree` is xmc on
-# PECOS's tree, `our-tree` is PECOS on xmc's tree, both on the features of `same`.
-EXPERIMENTS = ("pecos", "xmc", "given-tree", "our-tree", "text")
+# The further engines: script, what is said when training, what when predicting. Omikuji searches alike in both of its experiments.
+RUNNERS = {
+    "omikuji": ("omikuji_run.py", [], []),
+    "omikuji-3": ("omikuji_run.py", ["--defaults"], []),
+    "napkinxc": ("napkinxc_run.py", [], []),
+    "napkinxc-default": ("napkinxc_run.py", ["--defaults"], ["--defaults"]),
+    "floor": ("floor_run.py", [], []),
+}
+
+# Every experiment trains, then predicts. `text` takes its own features, all others the same; `given-tree` is xmc on
+# PECOS's tree, `our-tree` is PECOS on xmc's tree.
+EXPERIMENTS = ("pecos", "xmc", "given-tree", "our-tree", "text", *RUNNERS)
+OURS = ("xmc", "given-tree", "text")
 
 
 @dataclass
 class Setup:
-    """Where things are and the settings that both engines share."""
+    """Where things are and the settings that the engines share."""
 
     python: Path
     xmc: Path
@@ -33,6 +45,7 @@ class Setup:
     seed: int
     max_ngram: int
     single: int
+    limit: float | None
     xmc_options: list
     text_options: list
 
@@ -41,6 +54,9 @@ class Setup:
 
     def predictions(self, experiment):
         return self.work / "predictions" / f"{experiment}.npz"
+
+    def omikuji_text(self):
+        return self.work / "omikuji-train.txt"
 
     def tree(self):
         """PECOS's cluster matrices, the top one first."""
@@ -51,6 +67,26 @@ class Setup:
 def pecos(setup, verb, *options):
     return [setup.python, HERE / "pecos_run.py", verb, *options]
 
+
+def runner(setup, experiment, verb, *options):
+    script, training, predicting = RUNNERS[experiment]
+    return [setup.python, HERE / script, verb, *options, *(training if verb == "train" else predicting)]
+
+
+def needs_text(experiment):
+    """Omikuji reads no matrices."""
+    return experiment.startswith("omikuji")
+
+
+def convert(setup):
+    """Omikuji's training file, made once from the matrices."""
+    given = ["--train", setup.data / "X.trn.npz", "--train-labels", setup.data / "Y.trn.npz"]
+    return [setup.python, HERE / "omikuji_run.py", "convert", *given, "--out", setup.omikuji_text()]
+
+
+def facts(setup):
+    """Sizes of the data and versions of the engines."""
+    return [setup.python, HERE / "facts.py", "--data", setup.data]
 
 
 def train(setup, experiment):
@@ -68,6 +104,9 @@ def train(setup, experiment):
         return [setup.xmc, "train", *given, *ours, *setup.xmc_options]
     if experiment == "given-tree":
         return [setup.xmc, "train", *given, *ours, *setup.xmc_options, "--tree", setup.tree()]
+    if experiment in RUNNERS:
+        given = ["--train", setup.omikuji_text(), "--model", model] if needs_text(experiment) else given
+        return runner(setup, experiment, "train", *given, "--threads", setup.threads, "--seed", setup.seed)
     titles, labels = setup.titles / "train.tsv.gz", setup.titles / "labels.tsv"
     given = ["--train", titles, "--labels", labels, "--model", model]
     return [setup.xmc, "train", *given, *ours, *setup.text_options]
@@ -78,8 +117,11 @@ def predict(setup, experiment, threads):
     x = setup.titles / "test.tsv.gz" if experiment == "text" else setup.data / "X.tst.npz"
     given = ["--model", setup.model(experiment), "--input", x, "--output", setup.predictions(experiment)]
     given += ["--top-k", setup.top_k, "--threads", threads]
-    if experiment not in ("pecos", "our-tree"):
+    if experiment in OURS:
         return [setup.xmc, "predict", *given, "--json"]
+    if experiment in RUNNERS:
+        given += ["--labels-like", setup.data / "Y.tst.npz", "--single", setup.single]
+        return runner(setup, experiment, "predict", *given, "--beam", setup.beam)
     single = ["--single", setup.single] if experiment == "pecos" else []
     vectorizer = setup.data / "vectorizer"
     if single and setup.titles and vectorizer.is_dir():
@@ -93,6 +135,17 @@ def evaluate(setup, experiment):
     if experiment == "text":
         given = ["--test", setup.titles / "test.tsv.gz"]
     return [setup.xmc, "eval", "--model", setup.model(experiment), *given, "--at", "1,3,5,10", "--json"]
+
+
+def bench(setup, experiment):
+    """Latencies of single queries of xmc."""
+    given = ["--model", setup.model(experiment), "--test", setup.data / "X.tst.npz"]
+    return [setup.xmc, "bench", *given, "--top-k", setup.top_k, "--queries", setup.single, "--json"]
+
+
+def bench_help(xmc):
+    """Succeeds where the binary has `bench`."""
+    return [xmc, "bench", "--help"]
 
 
 def export_tree(setup):

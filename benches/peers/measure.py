@@ -7,17 +7,25 @@ fork and exec towards the child's peak memory, so the measuring process itself h
 import json
 import os
 import resource
+import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 
 class Failed(Exception):
-    """A measured command failed, or printed something that is no JSON object."""
+    """A measured command failed, or printed something that is no JSON object; `reason` says it without paths."""
+
+    def __init__(self, reason, command, detail=""):
+        super().__init__(f"{reason}: {' '.join(command)}\n{detail}".rstrip())
+        self.reason = reason
 
 
-def run(command, threads, log):
+def run(command, threads, log, limit=None):
     """Run `command` with at most `threads` threads in its pools; its errors go to the file `log`.
+
+    It is killed after `limit` seconds, if that is given.
 
     Returns wall and processor seconds, peak memory in MiB, the load of the machine before the start and
     `report`: the JSON object that the command printed.
@@ -30,14 +38,16 @@ def run(command, threads, log):
     with open(log, "wb") as errors, open(log.with_suffix(".out"), "w+b") as output:
         start = time.perf_counter()
         child = subprocess.Popen(command, stdout=output, stderr=errors, env={**os.environ, **pools})
-        _, status, usage = os.wait4(child.pid, 0)
+        status, usage = wait(child, limit)
         wall = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         printed = output.read().decode()
+    if limit and wall >= limit:
+        raise Failed(f"stopped after {limit:g} s", command)
     if child.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise Failed(f"exit code {child.returncode} from: {' '.join(command)}\n{tail}")
+        raise Failed(f"exit code {child.returncode}", command, tail)
     return {
         "wall": wall,
         "cpu": usage.ru_utime + usage.ru_stime,
@@ -49,6 +59,17 @@ def run(command, threads, log):
     }
 
 
+def wait(child, limit):
+    """Exit status and resource usage of a child that is killed after `limit` seconds."""
+    timer = threading.Timer(limit, os.kill, (child.pid, signal.SIGKILL)) if limit else None
+    if timer:
+        timer.start()
+    _, status, usage = os.wait4(child.pid, 0)
+    if timer:
+        timer.cancel()
+    return status, usage
+
+
 def parse_report(printed, command):
     """The JSON object that a command printed; `{}` where it printed nothing."""
     if not printed.strip():
@@ -56,9 +77,9 @@ def parse_report(printed, command):
     try:
         report = json.loads(printed)
     except json.JSONDecodeError as error:
-        raise Failed(f"no JSON on standard output ({error}): {' '.join(command)}") from error
+        raise Failed(f"no JSON on standard output ({error})", command) from error
     if not isinstance(report, dict):
-        raise Failed(f"expected a JSON object, found {type(report).__name__}: {' '.join(command)}")
+        raise Failed(f"expected a JSON object, found {type(report).__name__}", command)
     return report
 
 

@@ -12,33 +12,13 @@ most 100 labels, PIFA label features, seed 0, teacher-forced negatives, threshol
 import argparse
 import gzip
 import json
-import resource
-import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sparse
 
-
-class Stages:
-    """Wall and processor seconds of named stages, in the order in which they first ran."""
-
-    def __init__(self):
-        self.wall = {}
-        self.cpu = {}
-
-    @contextmanager
-    def stage(self, name):
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
-        self.cpu[name] = self.cpu.get(name, 0.0) + time.process_time() - cpu
-
-    def report(self, **fields):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return {"stages": self.wall, "cpu": self.cpu, "peak_mib": peak, **fields}
+from runner import Stages, print_report, single_rows, timed_calls
 
 
 def read_titles(path, n_labels):
@@ -173,21 +153,6 @@ def train(args):
     return stages.report(tree_shapes=shapes, layer_seconds=layers, layer_weights=weights, weights=sum(weights))
 
 
-def percentiles(seconds):
-    """p50, p99 and the mean in microseconds."""
-    micros = np.asarray(seconds) * 1e6
-    return {"p50": np.percentile(micros, 50), "p99": np.percentile(micros, 99), "mean": micros.mean()}
-
-
-def timed_calls(call, inputs):
-    seconds = []
-    for value in inputs:
-        start = time.perf_counter()
-        call(value)
-        seconds.append(time.perf_counter() - start)
-    return percentiles(seconds)
-
-
 def text_latency(predict, args):
     from pecos.utils.featurization.text.vectorizers import Vectorizer
 
@@ -214,13 +179,11 @@ def predict(args):
         sparse.save_npz(args.output, scores.tocsr(), compressed=False)
     result = {"seconds": stages.wall["predict"], "queries": x.shape[0]}
     if args.single:
-        # Rows are cut beforehand: slicing a SciPy matrix costs about as much as the query.
-        rows = [x[row] for row in range(min(args.single, x.shape[0]))]
 
         def single(row):
             return model.predict(row, threads=1, **search)
 
-        result["single_us"] = timed_calls(single, rows)
+        result["single_us"] = timed_calls(single, single_rows(x, args.single))
         if args.vectorizer and args.titles:
             result["single_text_us"] = text_latency(single, args)
     return stages.report(**result)
@@ -271,5 +234,4 @@ def parse_args():
 
 if __name__ == "__main__":
     arguments = parse_args()
-    json.dump(arguments.run(arguments), sys.stdout)
-    print()
+    print_report(arguments.run(arguments))

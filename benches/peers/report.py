@@ -6,29 +6,35 @@ import platform
 import statistics
 from pathlib import Path
 
-from commands import TEXT_STAGES, TREE_STAGES, WEIGHT_STAGES
+from commands import EXPERIMENTS, TEXT_STAGES, TREE_STAGES, WEIGHT_STAGES, WHOLE_STAGES
 
 METRICS = {"p@1": "P@1", "p@3": "P@3", "p@5": "P@5", "p@10": "P@10", "r@10": "R@10", "ndcg@5": "nDCG@5"}
 
 # xmc prints what it found with fewer digits than `score.py`; a larger gap is a difference of meaning.
 SAME_METRIC = 0.005
 
+# Load of the machine above which it was not idle before a training.
+BUSY = 1.5
+
 
 def summarise(tasks):
     """Every number of the measured runs by experiment: `{"pecos": {"train_wall_s": ..., ...}, ...}`."""
-    experiments = {task.split(".")[0] for task in tasks} - {"features"}
-    return {name: summarise_experiment(tasks, name) for name in sorted(experiments)}
+    measured = {task.split(".")[0] for task in tasks}
+    return {name: summarise_experiment(tasks, name) for name in EXPERIMENTS if name in measured}
 
 
 def summarise_experiment(tasks, name):
     numbers = {}
     numbers.update(summarise_train(tasks.get(f"{name}.train", [])))
     numbers.update(summarise_predict(tasks.get(f"{name}.predict", [])))
+    numbers.update(latencies(tasks.get(f"{name}.bench", [])))
     for run in tasks.get(f"{name}.score", [])[-1:]:
         numbers["metrics"] = {key: value for key, value in run["report"].items() if key != "agreement"}
         numbers["agreement_with_pecos"] = run["report"].get("agreement")
     for run in tasks.get(f"{name}.eval", [])[-1:]:
         numbers["own_metrics"] = run["report"]
+    for reason in tasks.get(f"{name}.failed", []):
+        numbers["failed"] = reason
     return numbers
 
 
@@ -54,7 +60,7 @@ def summarise_train(runs):
         "text_s": median(lambda run: stage_seconds(run, TEXT_STAGES)),
         "tree_s": median(lambda run: stage_seconds(run, TREE_STAGES)),
         "weights_s": median(lambda run: stage_seconds(run, WEIGHT_STAGES)),
-        "tree_and_weights_s": median(lambda run: stage_seconds(run, TREE_STAGES + WEIGHT_STAGES)),
+        "tree_and_weights_s": median(lambda run: stage_seconds(run, TREE_STAGES + WEIGHT_STAGES + WHOLE_STAGES)),
         "text_to_weights_s": median(lambda run: stage_seconds(run, TEXT_STAGES + TREE_STAGES + WEIGHT_STAGES)),
     }
 
@@ -73,6 +79,12 @@ def summarise_predict(runs):
         "predict_us": median(lambda run: 1e6 * run["report"]["seconds"] / run["report"]["queries"]),
         "predict_peak_mib": max(run["peak_mib"] for run in runs),
     }
+    return numbers | latencies(runs)
+
+
+def latencies(runs):
+    """Medians over the runs of the percentiles of single queries, where the engine reports them."""
+    numbers = {}
     for key in ("single_us", "single_text_us"):
         found = [run["report"][key] for run in runs if key in run["report"]]
         for name in ("p50", "p99"):
@@ -144,6 +156,49 @@ def cell(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
+NAMES = {
+    "pecos": "PECOS",
+    "xmc": "xmc",
+    "given-tree": "xmc, PECOS's tree",
+    "our-tree": "PECOS, xmc's tree",
+    "omikuji": "Omikuji, 1 tree",
+    "omikuji-3": "Omikuji, its defaults",
+    "napkinxc": "napkinXC",
+    "napkinxc-default": "napkinXC, its defaults",
+    "floor": "one-vs-rest",
+}
+# Title, key and whether the value is set against PECOS's.
+COLUMNS = (
+    ("training, s", "tree_and_weights_s", True),
+    ("whole process, s", "train_wall_s", True),
+    ("peak memory, MiB", "train_peak_mib", True),
+    ("model, MB", "model_mb", True),
+    ("batch, µs a query", "predict_us", True),
+    ("one query, p50, µs", "single_us_p50", True),
+    ("p99, µs", "single_us_p99", False),
+)
+OVERVIEW_METRICS = ("p@1", "p@3", "p@5", "r@10")
+
+
+def overview(experiments):
+    """One Markdown table of all engines on the same features; times and sizes in brackets over those of PECOS."""
+    shown = [name for name in EXPERIMENTS if name in NAMES and "metrics" in experiments.get(name, {})]
+    heads = [title for title, _, _ in COLUMNS] + [f"{METRICS[key]}, %" for key in OVERVIEW_METRICS] + ["PECOS's first, %"]
+    rows = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    for name in shown:
+        numbers, pecos = experiments[name], {} if name == "pecos" else experiments.get("pecos", {})
+        cells = [with_ratio(numbers.get(key), pecos.get(key) if compared else None) for _, key, compared in COLUMNS]
+        cells += [f"{numbers['metrics'][key]:.2f}" for key in OVERVIEW_METRICS]
+        agreement = numbers.get("agreement_with_pecos")
+        cells.append(f"{agreement['same_first']:.1f}" if agreement else "")
+        rows.append(f"| {NAMES[name]} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def with_ratio(value, base):
+    return f"{cell(value)} ({value / base:.2f}×)" if value and base else cell(value)
+
+
 TABLES = (
     ("The same features", "pecos", "xmc", ("PECOS", "xmc")),
     ("Given PECOS's own tree", "pecos", "given-tree", ("PECOS", "xmc, PECOS's tree")),
@@ -153,15 +208,29 @@ TABLES = (
 
 
 def warnings(experiments):
-    """What a reader of the tables has to know: other metrics of xmc's own, a machine that was not idle."""
+    """What a reader of the tables has to know."""
+    yield from disagreements(experiments)
+    for name, numbers in experiments.items():
+        if numbers.get("load_before", 0) > BUSY:
+            load = f"{numbers['load_before']:.1f}"
+            yield f"{name}: the load before training was {load}: compare processor time, not wall time"
+    yield from failures(experiments)
+
+
+def disagreements(experiments):
+    """Where xmc's own metrics are not those of `score.py`."""
     for name, numbers in experiments.items():
         for key, own in (numbers.get("own_metrics") or {}).items():
             ours = numbers.get("metrics", {}).get(key)
             if ours is not None and abs(ours - own) > SAME_METRIC:
                 yield f"{name}: `xmc eval` says {key} = {own:.4f}, score.py {ours:.4f}"
-        if numbers.get("load_before", 0) > 1.5:
-            load = f"{numbers['load_before']:.1f}"
-            yield f"{name}: the load before training was {load}: compare processor time, not wall time"
+
+
+def failures(experiments):
+    """Engines without numbers."""
+    for name, numbers in experiments.items():
+        if "failed" in numbers:
+            yield f"{NAMES.get(name, name)}: {numbers['failed']}"
 
 
 def machine():
@@ -171,7 +240,16 @@ def machine():
         lines = cpuinfo.read_text().splitlines()
         models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         fields["processor"] = models[0] if models else platform.machine()
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields["memory_gib"] = round(int(meminfo.read_text().split()[1]) / 2**20, 1)
     return fields
+
+
+def describe_machine(fields):
+    memory = f", {fields['memory_gib']:g} GiB of memory" if "memory_gib" in fields else ""
+    processor = fields.get("processor", "an unknown processor")
+    return f"{fields['cores']} cores of {processor}{memory}, {fields['system']}, Python {fields['python']}"
 
 
 def write(setup, tasks):
@@ -187,10 +265,9 @@ def write(setup, tasks):
         for title, left, right, names in TABLES
         if left in experiments and right in experiments
     ]
-    if not parts and "pecos" in experiments:
-        parts = [table("PECOS alone", experiments["pecos"], {}, ("PECOS", "xmc"))]
-    where = ", ".join(f"{value}" for value in machine().values())
-    head = f"{where}; {setup.threads} threads for training, medians of the repeats.\n"
+    if any("metrics" in numbers for numbers in experiments.values()):
+        parts.insert(0, f"### All engines\n\n{overview(experiments)}\n")
+    head = f"{describe_machine(machine())}; {setup.threads} threads for training, medians of the repeats.\n"
     text = "\n".join([head, *parts, *(f"- {note}" for note in notes)])
     (setup.work / "result.md").write_text(text.rstrip() + "\n")
     print(text)
