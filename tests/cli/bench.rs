@@ -38,5 +38,5 @@ fn data_without_records_are_refused() {
     let scene = Scene::with_model();
     scene.write("none.tsv", "");
     let said = scene.run(&["bench", "--model", "model", "--test", "none.tsv"]);
-    assert!(said.message(2).contains("no record to ask for"), "{}", said.message(2));
+    assert!(said.message(1).contains("at least one record"), "{}", said.message(1));
 }

@@ -87,7 +87,6 @@ fn damage_is_found() {
             }
             "info" => {}
             "blocks" => writer.put_array(name, &written.array::<u64>(name).unwrap()).unwrap(),
-            "lengths" => writer.put_array(name, &written.array::<u16>(name).unwrap()).unwrap(),
             "bias" | "dense" => writer.put_array(name, &written.array::<f32>(name).unwrap()).unwrap(),
             _ => writer.put_array(name, &written.array::<u32>(name).unwrap()).unwrap(),
         }

@@ -60,7 +60,7 @@ fn a_last_layer_trained_again_has_the_bytes_of_one_trained_from_nothing() {
             let tree = problem.tree.clone().with_leaves(leaves.clone()).unwrap();
             let scratch = train(&Problem { tree, ..problem.clone() }, &params);
             let last = format!("matcher/layer{}", shape.tree.len() - 1);
-            assert_eq!(sections(&again, &last).len(), 7);
+            assert_eq!(sections(&again, &last).len(), 6);
             assert_eq!(sections(&again, &last), sections(&scratch, &last), "{params:?}");
             // Clusters 0 and 2 have other labels, and the one in which label 0 stood.
             assert!((2..=3).contains(&report.trained), "{report:?}");
