@@ -11,6 +11,8 @@ fn a_directory_without_an_encoder_is_refused_and_nothing_is_written() {
     assert!(ran.message(1).contains("config.json"), "{}", ran.message(1));
     let ran = scene.run(&["train", "--train", "train.tsv", "--model", "m", "--encoder-mode", "static"]);
     assert!(ran.message(2).contains("needs --encoder"), "{}", ran.message(2));
+    let ran = scene.run(&["train", "--train", "train.tsv", "--model", "m", "--embedding-cache", "cache"]);
+    assert!(ran.message(2).contains("give --encoder"), "{}", ran.message(2));
     let ran = scene.run(&["encode", "--encoder", "absent", "train.tsv", "--output", "x.npy"]);
     assert!(ran.message(1).contains("absent"), "{}", ran.message(1));
     assert_eq!(scene.names(), ["nothing", "train.tsv"]);
