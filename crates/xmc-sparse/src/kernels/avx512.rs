@@ -118,16 +118,31 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    fn add_expanded_int8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
+    fn add_expanded_log8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
         let present = present(values.len());
-        // SAFETY: as above.
+        // SAFETY: as above, and the table is 16 long.
         unsafe {
-            let bytes = _mm_maskz_loadu_epi8(present, values.as_ptr().cast());
-            let packed = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
-            add_expanded(x, bits, packed, sums);
+            let bytes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(present, values.as_ptr().cast()));
+            // The bits of the number are those of its fraction, moved by octaves, with the sign.
+            let fractions = _mm512_castps_si512(_mm512_loadu_ps(SMALLEST.0.as_ptr()));
+            let fractions = _mm512_permutexvar_epi32(bytes, fractions);
+            let octaves = _mm512_and_si512(bytes, _mm512_set1_epi32(0x78));
+            let sign = _mm512_slli_epi32::<24>(_mm512_and_si512(bytes, _mm512_set1_epi32(0x80)));
+            let moved = _mm512_add_epi32(fractions, _mm512_slli_epi32::<20>(octaves));
+            add_expanded(x, bits, _mm512_castsi512_ps(_mm512_or_si512(moved, sign)), sums);
         }
     }
 }
+
+/// The first octave of [`super::from_log8`], twice: the instruction that looks up sixteen numbers takes four bits of each place.
+static SMALLEST: Lanes = {
+    let (mut all, mut lane) = ([0.0; LANES], 0);
+    while lane < LANES {
+        all[lane] = super::LOG8[lane % 8];
+        lane += 1;
+    }
+    Lanes(all)
+};
 
 /// The mask of the first `n` lanes, all for more than 16.
 #[inline(always)]
