@@ -41,6 +41,8 @@ pub struct CompactRows {
     pub(crate) entries: Vec<Entry>,
     /// Original feature numbers: the shared ones, then the own ones row by row.
     features: Vec<u32>,
+    /// [`Fold::roots`] of the features, in the same order; empty without a fold.
+    pub(crate) roots: Vec<f32>,
     n_shared: usize,
     /// Values of the own features, row by row, and where each row's begin.
     pub(crate) own_values: Vec<f32>,
@@ -113,6 +115,23 @@ impl CompactRows {
     }
 }
 
+/// Columns that are the same in every row of the data, as one.
+///
+/// Inner products of rows stay what they are when one column, √k times as large, stands for k equal ones; its weight is √k times that of each. So the
+/// problem is the same with fewer features.
+#[derive(Debug, Clone, Copy)]
+pub struct Fold<'a> {
+    /// For each column its number among those that are left, or [`Fold::STOOD_FOR`].
+    pub numbers: &'a [u32],
+    /// For each number the square root of the number of columns that it stands for.
+    pub roots: &'a [f32],
+}
+
+impl Fold<'_> {
+    /// Another column stands for this one.
+    pub const STOOD_FOR: u32 = u32::MAX;
+}
+
 /// Feature seen in one row only, so far.
 const ONCE: u32 = 1;
 /// Feature that stays with its one row.
@@ -123,17 +142,31 @@ const KEEP_TOUCHED: usize = 1 << 18;
 
 /// Builds [`CompactRows`]; keep one for each thread, it owns a number for each column of the data.
 #[derive(Debug)]
-pub struct Compactor {
+pub struct Compactor<'a> {
+    fold: Option<Fold<'a>>,
     /// For each original feature: 0 unseen; while counting [`ONCE`] or more; then its new number + 1, or
     /// [`OWN`]. All zero between calls.
     slots: Vec<u32>,
     touched: Vec<u32>,
 }
 
-impl Compactor {
+impl<'a> Compactor<'a> {
     /// A compactor for matrices of `n_sparse` sparse columns.
     pub fn new(n_sparse: usize) -> Self {
-        Self { slots: vec![0; n_sparse], touched: Vec::new() }
+        Self { fold: None, slots: vec![0; n_sparse], touched: Vec::new() }
+    }
+
+    /// A compactor that folds equal columns. The original numbers of features are those that `fold` gives them.
+    pub fn folding(fold: Fold<'a>) -> Self {
+        Self { fold: Some(fold), ..Self::new(fold.roots.len()) }
+    }
+
+    /// The number of a column, and what its values are multiplied with; `None` where another column stands for it.
+    #[inline(always)]
+    fn number(&self, column: u32) -> Option<(u32, f32)> {
+        let Some(fold) = &self.fold else { return Some((column, 1.0)) };
+        let number = fold.numbers[column as usize];
+        (number != Fold::STOOD_FOR).then(|| (number, fold.roots[number as usize]))
     }
 
     /// Copies `rows` of `x`. `weights` are instance weights (above 0) by original row; `bias` is the value of
@@ -162,6 +195,9 @@ impl Compactor {
         self.touched.clear();
         // The list of the root's features is not worth keeping for the clusters below.
         self.touched.shrink_to(KEEP_TOUCHED);
+        if let Some(fold) = &self.fold {
+            out.roots = out.features.iter().map(|&number| fold.roots[number as usize]).collect();
+        }
         out
     }
 
@@ -170,8 +206,9 @@ impl Compactor {
         let mut nnz = 0;
         for &row in rows {
             let SparseRow { indices, .. } = x.sparse().row(row as usize);
-            nnz += indices.len();
-            for &feature in indices {
+            for &column in indices {
+                let Some((feature, _)) = self.number(column) else { continue };
+                nnz += 1;
                 let slot = &mut self.slots[feature as usize];
                 if *slot == 0 {
                     self.touched.push(feature);
@@ -200,7 +237,9 @@ impl Compactor {
     fn copy_row(&self, row: Row<'_>, weight: f32, out: &mut CompactRows) {
         let start = out.entries.len() as u32;
         let mut own_norm = 0.0;
-        for (feature, value) in row.sparse.iter() {
+        for (column, value) in row.sparse.iter() {
+            let Some((feature, root)) = self.number(column) else { continue };
+            let value = value * root;
             match self.slots[feature as usize] {
                 OWN => {
                     out.features.push(feature);
@@ -233,6 +272,25 @@ impl Compactor {
 mod tests {
     use super::*;
     use xmc_sparse::Csr;
+
+    #[test]
+    fn equal_columns_become_one() {
+        // Columns 0 and 2 are equal, and so are 1, 3 and 4.
+        let rows =
+            [vec![(0, 1.0), (2, 1.0), (5, 2.0)], vec![(0, 3.0), (1, 0.5), (2, 3.0), (3, 0.5), (4, 0.5)]];
+        let x = Features::from_sparse(Csr::from_rows(6, rows).unwrap());
+        let (none, two, three) = (Fold::STOOD_FOR, 2f32.sqrt(), 3f32.sqrt());
+        let fold = Fold { numbers: &[0, 1, none, none, none, 2], roots: &[two, three, 1.0] };
+        let rows = Compactor::folding(fold).compact(&x, &[0, 1], None, 1.0);
+        assert_eq!((rows.n_shared(), rows.n_features()), (1, 3));
+        assert_eq!((0..3).map(|f| rows.original_feature(f)).collect::<Vec<_>>(), [0, 2, 1]);
+        assert_eq!(
+            (&rows.own_values[..], &rows.roots[..]),
+            (&[2.0, 0.5 * three][..], &[two, 1.0, three][..])
+        );
+        assert_eq!(rows.row(1).1, [Entry { feature: 0, value: 3.0 * two }]);
+        assert_eq!((rows.heads[1].norm, rows.heads[1].own_norm), (19.75, 0.75));
+    }
 
     #[test]
     fn features_of_one_row_are_set_apart() {

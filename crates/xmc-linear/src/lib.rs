@@ -39,7 +39,7 @@ mod solver;
 mod targets;
 mod weights;
 
-pub use compact::{CompactRows, Compactor, Entry, RowHead};
+pub use compact::{CompactRows, Compactor, Entry, Fold, RowHead};
 pub use error::LinearError;
 pub use loss::Loss;
 pub use params::{CheckedSvmParams, SvmParams};

@@ -164,6 +164,11 @@ impl Solved<'_> {
 
     /// Hands on the weights of every feature, in order of its number.
     fn each_feature(&self, mut visit: impl FnMut(u32, &Lanes)) {
+        let mut visit = |feature: u32, weights: &Lanes| match self.rows.roots.get(feature as usize) {
+            // That of each of the columns that it stands for.
+            Some(&root) if root > 1.0 => visit(feature, &Lanes(weights.0.map(|weight| weight / root))),
+            _ => visit(feature, weights),
+        };
         for (feature, weights) in self.primal.sparse.iter().enumerate() {
             visit(feature as u32, weights);
         }
