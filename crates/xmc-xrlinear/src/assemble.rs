@@ -1,15 +1,15 @@
 //! From clusters to features: the chunks of a layer become its records.
 //!
 //! Training makes the weights of one cluster at a time; a query wants the weights of one feature at a time.
-//! Three steps turn one into the other: count what each feature has, lay the records out, copy the postings.
+//! Three steps turn one into the other: count what each record has, lay the records out, copy the postings.
 //! The copy goes through slabs of bounded size, so that no second copy of a layer is ever in memory.
 
 use crate::XrLinearError;
 use crate::chunk::{Chunk, Cursor};
 use crate::part::{BLOCK, MAX_SHIFT};
 use crate::record::{
-    LONG, MORE, RecordSize, SHORT, Widths, code_of, codes_len, first_number, is_wide, put_leb128, put_uint,
-    start_width,
+    LONG, MORE, RecordSize, SHORT, STRIDE, Widths, code_of, codes_len, first_number, is_wide, put_leb128,
+    put_uint, start_width,
 };
 use rayon::prelude::*;
 use std::ops::Range;
@@ -23,10 +23,10 @@ pub(crate) fn write_part(
     writer: &ModelWriter,
     prefix: &str,
     widths: Widths,
-    n_features: usize,
+    n_records: usize,
     chunks: &[Chunk],
 ) -> Result<(), XrLinearError> {
-    let layout = Layout::new(widths, n_features, chunks);
+    let layout = Layout::new(widths, n_records, chunks);
     let slabs = layout.slabs();
     let firsts: Vec<u32> = slabs.iter().map(|blocks| (blocks.start * BLOCK) as u32).collect();
     // Where the postings of each slab begin, so that none has to look for them.
@@ -47,7 +47,7 @@ pub(crate) fn write_part(
 /// Where every record goes. See [`crate::part`] for the directory's form.
 pub(crate) struct Layout {
     widths: Widths,
-    /// Of each feature.
+    /// Of each record.
     sizes: Vec<RecordSize>,
     /// Start of each block, and the end of the last.
     starts: Vec<u64>,
@@ -56,11 +56,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    fn new(widths: Widths, n_features: usize, chunks: &[Chunk]) -> Self {
-        let mut sizes = vec![RecordSize::default(); n_features];
+    fn new(widths: Widths, n_records: usize, chunks: &[Chunk]) -> Self {
+        let mut sizes = vec![RecordSize::default(); n_records];
         for chunk in chunks {
-            for (feature, weights) in chunk.postings(widths) {
-                sizes[feature as usize].add(widths, weights);
+            for (record, weights) in chunk.postings(widths) {
+                sizes[record as usize].add(widths, weights);
             }
         }
         Self::of_sizes(widths, sizes)
@@ -279,8 +279,8 @@ impl Slab {
         } else {
             put_uint(weights - 1, col, &mut self.out[codes + done * col..]);
         }
-        if n > SHORT && done > 0 {
-            let start = codes + n * col + (done - 1) * start_width(wide);
+        if n > SHORT && done > 0 && done.is_multiple_of(STRIDE) {
+            let start = codes + n * col + (done / STRIDE - 1) * start_width(wide);
             put_uint((next - postings) as u32, start_width(wide), &mut self.out[start..]);
         }
         self.out[next..next + posting.len()].copy_from_slice(posting);

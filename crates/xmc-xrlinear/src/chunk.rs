@@ -1,13 +1,13 @@
-//! The trained weights of one cluster's children, encoded as postings and sorted by feature.
+//! The trained weights of one cluster's children, encoded as postings and sorted by the records that they go to.
 
 use crate::record::{Widths, put_posting, put_uint, uint};
 use xmc_linear::{GroupWeights, LANES};
 
-/// One cluster's weights: for each feature a posting (see [`crate::record`]).
+/// One cluster's weights: for each feature, or group of features ([`crate::groups`]), a posting (see [`crate::record`]).
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    /// Features that have a posting, increasing.
-    pub(crate) features: Vec<u32>,
+    /// The records that have a posting, increasing.
+    pub(crate) records: Vec<u32>,
     /// Number of weights of each posting less one, `widths.col` bytes each.
     pub(crate) codes: Vec<u8>,
     /// The postings, end to end.
@@ -21,20 +21,19 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Puts the groups of a cluster together; `groups[g]` holds children `16 g ..`, and the cluster's feature `f`
-    /// is the original feature `features[f]`.
-    pub(crate) fn new(widths: Widths, features: &[u32], groups: Vec<GroupWeights>) -> Self {
+    /// Puts the groups of a cluster together; `groups[g]` holds children `16 g ..`, and the weights of the cluster's feature `f`
+    /// go to record `records[f]`.
+    pub(crate) fn new(widths: Widths, records: &[u32], groups: Vec<GroupWeights>) -> Self {
         let bias = groups.iter().flat_map(|group| &group.bias).copied().collect();
         let dense = groups.iter().flat_map(|group| &group.dense).copied().collect();
-        let n_weights = groups.iter().map(|group| group.n_entries() as u64).sum();
         let n_rows: usize = groups.iter().map(|group| group.features.len()).sum();
-        let mut unsorted = Unsorted::with_capacity(widths, n_rows.min(features.len()));
-        unsorted.merge(features, &groups);
+        let mut unsorted = Unsorted::with_capacity(widths, n_rows.min(records.len()));
+        unsorted.merge(records, &groups);
         drop(groups);
-        Self { bias, dense, n_weights, ..unsorted.sorted() }
+        Self { bias, dense, ..unsorted.sorted() }
     }
 
-    /// Feature and number of weights of each posting.
+    /// Record and number of weights of each posting.
     pub(crate) fn postings(&self, widths: Widths) -> impl Iterator<Item = (u32, usize)> {
         self.postings_from(widths, 0)
     }
@@ -42,18 +41,18 @@ impl Chunk {
     /// The same from posting number `first` on.
     pub(crate) fn postings_from(&self, widths: Widths, first: usize) -> impl Iterator<Item = (u32, usize)> {
         let weights = move |at| uint(&self.codes, widths.col, at) as usize + 1;
-        self.features.iter().enumerate().skip(first).map(move |(at, &feature)| (feature, weights(at)))
+        self.records.iter().enumerate().skip(first).map(move |(at, &record)| (record, weights(at)))
     }
 
-    /// The first posting whose feature is not below each of `features`, which increase.
-    pub(crate) fn cursors(&self, widths: Widths, features: &[u32]) -> Vec<Cursor> {
-        let (mut cursors, mut here) = (Vec::with_capacity(features.len()), Cursor::default());
-        for (feature, weights) in self.postings(widths) {
-            let passed = features[cursors.len()..].iter().take_while(|first| **first <= feature).count();
+    /// The first posting whose record is not below each of `records`, which increase.
+    pub(crate) fn cursors(&self, widths: Widths, records: &[u32]) -> Vec<Cursor> {
+        let (mut cursors, mut here) = (Vec::with_capacity(records.len()), Cursor::default());
+        for (record, weights) in self.postings(widths) {
+            let passed = records[cursors.len()..].iter().take_while(|first| **first <= record).count();
             cursors.extend(std::iter::repeat_n(here, passed));
             here = Cursor { posting: here.posting + 1, byte: here.byte + widths.posting_len(weights) };
         }
-        cursors.resize(features.len(), here);
+        cursors.resize(records.len(), here);
         cursors
     }
 }
@@ -68,7 +67,7 @@ pub(crate) struct Cursor {
 /// Where a posting was written.
 #[derive(Clone, Copy)]
 struct Posting {
-    feature: u32,
+    record: u32,
     weights: u32,
     start: usize,
 }
@@ -95,7 +94,7 @@ impl Unsorted {
         Self { widths, postings: Vec::with_capacity(n_postings), bytes, cols, values }
     }
 
-    fn merge(&mut self, features: &[u32], groups: &[GroupWeights]) {
+    fn merge(&mut self, records: &[u32], groups: &[GroupWeights]) {
         let mut cursors = vec![Progress::default(); groups.len()];
         loop {
             let heads = groups.iter().zip(&cursors).filter_map(|(group, at)| group.features.get(at.row));
@@ -107,7 +106,7 @@ impl Unsorted {
                     self.take(number, group, at);
                 }
             }
-            self.write(features[feature as usize]);
+            self.write(records[feature as usize]);
         }
     }
 
@@ -123,14 +122,14 @@ impl Unsorted {
         *at = Progress { row: at.row + 1, value: at.value + n };
     }
 
-    fn write(&mut self, feature: u32) {
+    fn write(&mut self, record: u32) {
         let (widths, weights, start) = (self.widths, self.cols.len(), self.bytes.len());
-        self.postings.push(Posting { feature, weights: weights as u32, start });
+        self.postings.push(Posting { record, weights: weights as u32, start });
         put_posting(widths, &self.cols, &self.values, &mut self.bytes);
     }
 
     fn sorted(mut self) -> Chunk {
-        self.postings.sort_unstable_by_key(|posting| posting.feature);
+        self.postings.sort_unstable_by_key(|posting| posting.record);
         let mut bytes = Vec::with_capacity(self.bytes.len());
         for posting in &self.postings {
             let len = self.widths.posting_len(posting.weights as usize);
@@ -141,9 +140,10 @@ impl Unsorted {
             put_uint(posting.weights - 1, self.widths.col, code);
         }
         Chunk {
-            features: self.postings.iter().map(|posting| posting.feature).collect(),
+            records: self.postings.iter().map(|posting| posting.record).collect(),
             codes,
             bytes,
+            n_weights: self.postings.iter().map(|posting| u64::from(posting.weights)).sum(),
             ..Chunk::default()
         }
     }

@@ -71,7 +71,7 @@ impl XrLinear {
     ) -> Result<u64, XrLinearError> {
         let tree: &LabelTree = self.tree();
         let weights = compression.weights.unwrap_or(self.weight_type());
-        ModelInfo::of_shape(self.n_features(), tree, weights).write(tree, writer, prefix)?;
+        ModelInfo::like(self, tree, weights).write(tree, writer, prefix)?;
         let n_parts = self.layers().iter().map(|layer| layer.parts().len()).sum::<usize>();
         progress.begin("compress", Some(n_parts as u64), "parts");
         let mut n_weights = 0;
@@ -152,7 +152,7 @@ impl Rewriting<'_> {
             })?;
             Some((size, largest, n_weights))
         };
-        let features = (0..self.part.n_sparse() as u32).into_par_iter().with_min_len(MIN_TASK);
+        let features = (0..self.part.n_records() as u32).into_par_iter().with_min_len(MIN_TASK);
         let sizes: Option<Vec<_>> = features.map_init(Posting::default, of_feature).collect();
         let sizes = sizes.ok_or_else(|| self.damaged())?;
         let largest = sizes.iter().fold(0.0f32, |most, size| most.max(size.1));

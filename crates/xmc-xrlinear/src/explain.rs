@@ -3,8 +3,10 @@
 //! A margin is a sum, so it is its own explanation: feature `f` of value `x_f` adds `x_f · w_f`, and the intercept the
 //! rest. The search that is explained is the search itself, with its beams and margins written down.
 
+use crate::XrLinear;
 use crate::layer::LayerScratch;
-use crate::{LayerWeights, XrLinear};
+use crate::model::Query;
+
 use xmc_sparse::kernels::LANES;
 use xmc_sparse::{FeatureId, LabelId, Row, Score, Scored};
 use xmc_tree::{LabelTree, LayerScorer, Matcher, PostProcessor, Search, SearchScratch, beam_search};
@@ -132,7 +134,9 @@ impl XrLinear {
     /// As [`beam_search`].
     pub fn trace(&self, row: Row<'_>, search: Search<'_>) -> SearchTrace<'_> {
         let (tree, mut labels) = (self.tree(), Vec::new());
-        let mut recorder = Recorder::new(tree, self.layers(), row);
+        let mut scratch = LayerScratch::default();
+        let query = Query::new(tree, self.layers(), row, &mut scratch);
+        let mut recorder = Recorder { query, layers: Vec::new() };
         beam_search(tree, search, &mut recorder, &mut SearchScratch::default(), &mut labels);
         let inner = search.params.post_processor;
         let post_processors = (inner, search.params.leaf_post_processor.unwrap_or(inner));
@@ -165,24 +169,14 @@ impl XrLinear {
 
 /// Scores as [`XrLinear`] does, and remembers all of it.
 struct Recorder<'a> {
-    tree: &'a LabelTree,
-    weights: &'a [LayerWeights],
-    row: Row<'a>,
-    scratch: LayerScratch,
+    query: Query<'a>,
     /// As in [`SearchTrace`].
     layers: Vec<(Vec<Scored>, Vec<f32>)>,
 }
 
 impl LayerScorer for Recorder<'_> {
     fn score_children(&mut self, layer: usize, beam: &[Scored], margins: &mut Vec<f32>) {
-        let tree_layer = &self.tree.layers()[layer];
-        self.weights[layer].score(tree_layer, self.row, beam, &mut self.scratch, margins);
+        self.query.score_children(layer, beam, margins);
         self.layers.push((beam.to_vec(), margins.clone()));
-    }
-}
-
-impl<'a> Recorder<'a> {
-    fn new(tree: &'a LabelTree, weights: &'a [LayerWeights], row: Row<'a>) -> Self {
-        Self { tree, weights, row, scratch: LayerScratch::default(), layers: Vec::new() }
     }
 }

@@ -1,6 +1,7 @@
 //! The stored weights of one layer, and margins from them.
 
 use crate::XrLinearError;
+use crate::groups::FeatureGroups;
 use crate::part::{Part, part_prefix};
 use crate::record::{Record, Widths, accumulate};
 use std::ops::Range;
@@ -14,6 +15,7 @@ use xmc_tree::TreeLayer;
 pub struct LayerWeights {
     /// The clusters' weights, in their order.
     parts: Vec<Part>,
+    groups: FeatureGroups,
     n_dense: usize,
 }
 
@@ -26,10 +28,19 @@ pub(crate) struct LayerScratch {
     starts: Vec<usize>,
     /// Place in the beam and number within the part of the beam members that a part has.
     members: Vec<(u32, u32)>,
-    /// Record of each feature of the query: start and length.
+    /// Number of the record of each feature of the query.
+    records: Vec<u32>,
+    /// Where these lie in a part: start and length.
     found: Vec<(usize, usize)>,
     /// Postings of the query's features in the beam's clusters.
     hits: Vec<Hit>,
+}
+
+impl LayerScratch {
+    /// Makes ready for another instance, on layers whose features are in `groups`.
+    pub(crate) fn begin(&mut self, groups: &FeatureGroups, row: Row<'_>) {
+        groups.find_records(row.sparse.indices, &mut self.records);
+    }
 }
 
 /// A posting that belongs to a beam member.
@@ -46,24 +57,23 @@ impl LayerWeights {
     pub(crate) fn open(
         container: &Container,
         prefix: &str,
-        number: usize,
-        layer: &TreeLayer,
+        layer: (usize, &TreeLayer),
         widths: Widths,
-        n_features: (usize, usize),
+        (groups, n_dense): (&FeatureGroups, usize),
     ) -> Result<Self, XrLinearError> {
-        let (layer, n_clusters) = ((number, layer), layer.n_parents() as u32);
+        let (n_clusters, n_stored) = (layer.1.n_parents() as u32, (groups.n_records(), n_dense));
         let (mut parts, mut first) = (Vec::new(), 0);
         if !Part::is_at(container, prefix, 0) {
-            parts.push(Part::open(container, prefix, 0..n_clusters, layer, widths, n_features)?);
+            parts.push(Part::open(container, prefix, 0..n_clusters, layer, widths, n_stored)?);
             first = n_clusters;
         }
         while first < n_clusters {
             let at = (parts.len(), first);
-            let part = Part::open_next(container, prefix, at, layer, widths, n_features)?;
+            let part = Part::open_next(container, prefix, at, layer, widths, n_stored)?;
             first = part.clusters.end;
             parts.push(part);
         }
-        Ok(Self { parts, n_dense: n_features.1 })
+        Ok(Self { parts, groups: groups.clone(), n_dense })
     }
 
     /// Bytes of all sections.
@@ -92,6 +102,11 @@ impl LayerWeights {
             write(part, &prefix)?;
         }
         Ok(())
+    }
+
+    /// The groups of features that the records are for.
+    pub(crate) fn groups(&self) -> &FeatureGroups {
+        &self.groups
     }
 
     /// The parts, one at least.
@@ -123,7 +138,7 @@ impl LayerWeights {
         self.parts.iter().map(Part::n_weights).sum()
     }
 
-    /// Appends the margins of all children of `beam`'s clusters for one instance.
+    /// Appends the margins of all children of `beam`'s clusters for one instance, the one that `scratch` was last made ready for.
     pub(crate) fn score(
         &self,
         layer: &TreeLayer,
@@ -138,8 +153,8 @@ impl LayerWeights {
     /// Adds the part of `feature`, of value `x`, in the margins of `cluster`'s children to `sums`, which has room for
     /// whole vectors of them. One feature of one cluster: a query as a whole goes through [`Self::score`].
     pub(crate) fn add_feature(&self, cluster: u32, feature: u32, x: f32, sums: &mut [f32]) {
-        let part = self.part_of(cluster);
-        let found = part.local(cluster).and_then(|cluster| part.posting(cluster, feature));
+        let (part, record) = (self.part_of(cluster), self.groups.record_of(feature));
+        let found = part.local(cluster).and_then(|cluster| part.posting(cluster, record));
         let Some((weights, posting)) = found else { return };
         dispatch(AddPosting { widths: part.widths, weights, posting, x, sums });
     }
@@ -193,7 +208,7 @@ impl ScoreLayer<'_> {
     /// Adds what the sparse features say in the beam's clusters of `part`.
     #[inline(always)]
     fn add_part<S: Simd>(&mut self, simd: S, part: &Part) {
-        let LayerScratch { members, found, hits, .. } = &mut *self.scratch;
+        let LayerScratch { members, records, found, hits, .. } = &mut *self.scratch;
         members.clear();
         let places = self.beam.iter().zip(0u32..);
         members.extend(places.filter_map(|(parent, place)| Some((place, part.local(parent.id)?))));
@@ -201,7 +216,7 @@ impl ScoreLayer<'_> {
             return;
         }
         hits.clear();
-        part.find_records(self.row.sparse.indices, found);
+        part.find_records(records, found);
         for at in 0..self.row.sparse.nnz() {
             self.find_postings(part, at);
         }
@@ -240,7 +255,7 @@ impl ScoreLayer<'_> {
             prefetch(&part.records, hit.start + 64);
             hits.push(hit);
         };
-        if !record.is_short() {
+        if !record.is_sequential() {
             for &(place, cluster) in &*members {
                 if let Some(number) = record.find(cluster) {
                     let start = first + record.start(number);

@@ -1,5 +1,6 @@
 //! A trained model: its tree and the weights of every layer.
 
+use crate::groups::FeatureGroups;
 use crate::layer::LayerScratch;
 use crate::record::Widths;
 use crate::{LayerWeights, WeightType, XrLinearError};
@@ -18,17 +19,23 @@ pub(crate) struct ModelInfo {
     depth: u64,
     n_labels: u64,
     weights: WeightType,
+    n_groups: u64,
+    /// A section of its own.
+    #[serde(skip)]
+    pub(crate) groups: FeatureGroups,
 }
 
 impl ModelInfo {
     pub(crate) fn new(x: &Features, tree: &LabelTree, weights: WeightType) -> Self {
-        Self::of_shape((x.n_sparse(), x.n_dense()), tree, weights)
+        let groups = FeatureGroups::of(x.sparse());
+        Self::of_shape((x.n_sparse(), x.n_dense()), tree, weights, groups)
     }
 
     pub(crate) fn of_shape(
         (n_sparse, n_dense): (usize, usize),
         tree: &LabelTree,
         weights: WeightType,
+        groups: FeatureGroups,
     ) -> Self {
         Self {
             n_sparse: n_sparse as u64,
@@ -36,11 +43,9 @@ impl ModelInfo {
             depth: tree.depth() as u64,
             n_labels: tree.n_labels() as u64,
             weights,
+            n_groups: groups.n_records() as u64,
+            groups,
         }
-    }
-
-    pub(crate) fn n_sparse(&self) -> usize {
-        self.n_sparse as usize
     }
 
     pub(crate) fn widths(&self, layer: &TreeLayer) -> Widths {
@@ -56,12 +61,28 @@ impl ModelInfo {
         layer: &TreeLayer,
     ) -> Result<LayerWeights, XrLinearError> {
         let prefix = format!("{prefix}/layer{number}");
-        LayerWeights::open(container, &prefix, number, layer, self.widths(layer), self.n_features())
+        let (widths, n_dense) = (self.widths(layer), self.n_dense as usize);
+        LayerWeights::open(container, &prefix, (number, layer), widths, (&self.groups, n_dense))
     }
 
     /// What `of` was trained with, for a tree with the same upper layers.
-    pub(crate) fn like(of: &XrLinear, tree: &LabelTree) -> Self {
-        Self::of_shape(of.n_features, tree, of.weight_type())
+    pub(crate) fn like(of: &XrLinear, tree: &LabelTree, weights: WeightType) -> Self {
+        Self::of_shape(of.n_features, tree, weights, of.layers[0].groups().clone())
+    }
+
+    /// Sparse features and their groups.
+    fn grouped(&self) -> (usize, usize) {
+        (self.n_sparse as usize, self.n_groups as usize)
+    }
+
+    fn open_groups(&mut self, container: &Container, prefix: &str) -> Result<(), XrLinearError> {
+        self.groups = FeatureGroups::open(container, prefix, self.grouped())?;
+        Ok(())
+    }
+
+    /// Records of a layer, and dense weights of a slot.
+    pub(crate) fn n_stored(&self) -> (usize, usize) {
+        (self.groups.n_records(), self.n_dense as usize)
     }
 
     /// Numbers of sparse and of dense features.
@@ -84,6 +105,7 @@ impl ModelInfo {
             writer.put_array(&ptr, layer.child_ptr())?;
             writer.put_array(&children, layer.slot_children())?;
         }
+        self.groups.write(writer, prefix)?;
         // The last one: where it is, the tree is.
         Ok(writer.put_record(&info_section(prefix), self)?)
     }
@@ -128,8 +150,8 @@ pub fn adopt_tree(writer: &ModelWriter, prefix: &str) -> Result<Option<LabelTree
         return Ok(None);
     }
     let info: ModelInfo = writer.preview(&())?.record(&info_section(prefix))?;
-    let sections: Vec<String> =
-        (0..info.depth as usize).flat_map(|number| tree_sections(prefix, number)).collect();
+    let of_tree = (0..info.depth as usize).flat_map(|number| tree_sections(prefix, number));
+    let sections: Vec<String> = of_tree.chain(FeatureGroups::sections(prefix, info.grouped())).collect();
     if !writer.adopt(&sections) {
         let what = "an earlier go has written a part of the tree only: remove what it has left";
         return Err(XrLinearError::Inconsistent { layer: 0, what });
@@ -152,8 +174,9 @@ impl XrLinear {
     /// [`XrLinearError::Store`] when a section is missing or damaged, [`XrLinearError::Tree`] and
     /// [`XrLinearError::Inconsistent`] when the sections contradict each other.
     pub fn open(container: &Container, prefix: &str) -> Result<Self, XrLinearError> {
-        let info: ModelInfo = container.record(&info_section(prefix))?;
+        let mut info: ModelInfo = container.record(&info_section(prefix))?;
         let tree = info.read_tree(container, prefix)?;
+        info.open_groups(container, prefix)?;
         let layers = tree.layers().iter().enumerate();
         let layers = layers.map(|(number, layer)| info.open_layer(container, prefix, number, layer));
         let layers = layers.collect::<Result<_, _>>()?;
@@ -186,11 +209,26 @@ impl Scratch {
 }
 
 /// One query's view of the weights.
-struct Query<'a> {
+pub(crate) struct Query<'a> {
     tree: &'a LabelTree,
     layers: &'a [LayerWeights],
     row: Row<'a>,
     scratch: &'a mut LayerScratch,
+}
+
+impl<'a> Query<'a> {
+    pub(crate) fn new(
+        tree: &'a LabelTree,
+        layers: &'a [LayerWeights],
+        row: Row<'a>,
+        scratch: &'a mut LayerScratch,
+    ) -> Self {
+        // All layers have the same groups.
+        if let Some(layer) = layers.first() {
+            scratch.begin(layer.groups(), row);
+        }
+        Self { tree, layers, row, scratch }
+    }
 }
 
 impl LayerScorer for Query<'_> {
@@ -222,7 +260,7 @@ pub(crate) fn match_clusters<'x>(
     let lists = rank_rows(n_rows, beam, progress, |number, scratch: &mut Scratch, out| {
         let Scratch { search: beam, layer } = scratch;
         let before = beam.n_inner_products();
-        let mut query = Query { tree, layers, row: row(number), scratch: layer };
+        let mut query = Query::new(tree, layers, row(number), layer);
         beam_search_clusters(tree, layers.len(), search, &mut query, beam, out);
         n_inner_products.fetch_add(beam.n_inner_products() - before, Ordering::Relaxed);
     });
@@ -243,7 +281,7 @@ impl Matcher for XrLinear {
 
     fn predict_row(&self, row: Row<'_>, search: Search<'_>, scratch: &mut Scratch, out: &mut Vec<Scored>) {
         let Scratch { search: beam, layer } = scratch;
-        let mut query = Query { tree: &self.tree, layers: &self.layers, row, scratch: layer };
+        let mut query = Query::new(&self.tree, &self.layers, row, layer);
         beam_search(&self.tree, search, &mut query, beam, out);
     }
 }

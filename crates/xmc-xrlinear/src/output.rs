@@ -108,15 +108,15 @@ impl<'a> Output<'a> {
 
     fn adopt_layer(&mut self, layer: usize) -> Result<(), XrLinearError> {
         let (prefix, n_clusters) = (self.layer_prefix(layer), self.n_clusters(layer) as u32);
-        let (tree_layer, n_features) = ((layer, &self.tree.layers()[layer]), self.info.n_features());
+        let (tree_layer, n_stored) = ((layer, &self.tree.layers()[layer]), self.info.n_stored());
         let (widths, mut first, mut n_parts) = (self.info.widths(tree_layer.1), 0, 0);
         while first < n_clusters {
             let part = if n_parts == 0 && self.writer.adopt(&sections_at(&prefix, None)) {
                 let container = self.writer.preview(&())?;
-                Part::open(&container, &prefix, 0..n_clusters, tree_layer, widths, n_features)?
+                Part::open(&container, &prefix, 0..n_clusters, tree_layer, widths, n_stored)?
             } else if self.writer.adopt(&sections_at(&prefix, Some(n_parts))) {
                 let (container, at) = (self.writer.preview(&())?, (n_parts, first));
-                Part::open_next(&container, &prefix, at, tree_layer, widths, n_features)?
+                Part::open_next(&container, &prefix, at, tree_layer, widths, n_stored)?
             } else {
                 break;
             };
@@ -142,7 +142,7 @@ impl<'a> Output<'a> {
         if number.is_some() {
             Part::write_clusters(self.writer, &prefix, *first as u32..(first + chunks.len()) as u32)?;
         }
-        write_part(self.writer, &prefix, widths, self.info.n_sparse(), chunks)
+        write_part(self.writer, &prefix, widths, self.info.groups.n_records(), chunks)
     }
 
     fn n_clusters(&self, layer: usize) -> usize {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use xmc_linear::{CheckedSvmParams, SvmParams};
 use xmc_tree::{PerLayer, SearchParams};
 
-/// Weights of a part: about a gigabyte of them while they are put in order.
-const PART_WEIGHTS: u64 = 1 << 28;
+/// Weights of a layer that training keeps in memory unless told otherwise ([`XrLinearParams::part_weights`]).
+pub const PART_WEIGHTS: u64 = 1 << 28;
 
 /// Parameters of XR-Linear training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 //! A layer is one part, or several where its weights are too many to be put in order in memory. Each has the records of its own
 //! clusters, which are numbered within it.
 //!
-//! The directory finds a feature's record (see [`crate::record`]): features are taken in blocks of 16, and a block begins with the lengths of its
+//! The directory finds a record (see [`crate::record`]) by its number, that of its feature or group of features ([`crate::groups`]): they are taken in blocks of 16, and a block begins with the lengths of its
 //! records, in units of `2^shift` bytes. The directory has the position of each block (56 bits), its shift (6 bits), and the bytes of a length
-//! (2 bits): 1, 2, or 0 for a block without records. That is 1.5 to 2.5 bytes a feature, where plain offsets take 8, and the lengths are next to
+//! (2 bits): 1, 2, or 0 for a block without records. That is 1.5 to 2.5 bytes a record, where plain offsets take 8, and the lengths are next to
 //! what they are the lengths of.
 
 use crate::XrLinearError;
@@ -15,7 +15,7 @@ use xmc_sparse::kernels::prefetch;
 use xmc_store::{Buffer, Container, ModelWriter};
 use xmc_tree::TreeLayer;
 
-/// Features of a block of the directory.
+/// Records of a block of the directory.
 pub(crate) const BLOCK: usize = 16;
 /// Shifts are below this.
 pub(crate) const MAX_SHIFT: u8 = 64;
@@ -47,8 +47,8 @@ pub(crate) struct Part {
     pub(crate) clusters: Range<u32>,
     /// The slots of these clusters.
     slots: Range<usize>,
-    /// Sparse and dense features.
-    n_sparse: usize,
+    n_records: usize,
+    /// Dense weights of a slot.
     n_dense: usize,
     /// Form of the records.
     pub(crate) widths: Widths,
@@ -66,14 +66,14 @@ impl Part {
         clusters: Range<u32>,
         (number, layer): (usize, &TreeLayer),
         widths: Widths,
-        (n_sparse, n_dense): (usize, usize),
+        (n_records, n_dense): (usize, usize),
     ) -> Result<Self, XrLinearError> {
         let slots = layer.slots_of(clusters.start as usize..clusters.end as usize);
         let this = Self {
             widths: widths.of_part(clusters.len()),
             clusters,
             slots,
-            n_sparse,
+            n_records,
             n_dense,
             blocks: container.array(&format!("{prefix}/blocks"))?,
             records: container.array(&format!("{prefix}/records"))?,
@@ -81,8 +81,8 @@ impl Part {
             dense: container.array(&format!("{prefix}/dense"))?,
         };
         let wrong = |what| Err(XrLinearError::Inconsistent { layer: number, what });
-        if this.blocks.len() != n_sparse.div_ceil(BLOCK) {
-            return wrong("the directory has another number of features");
+        if this.blocks.len() != n_records.div_ceil(BLOCK) {
+            return wrong("the directory has another number of records");
         }
         if this.bias.len() != this.slots.len() {
             return wrong("the intercepts are not one for each slot of the tree");
@@ -100,13 +100,13 @@ impl Part {
         (at, first): (usize, u32),
         (number, layer): (usize, &TreeLayer),
         widths: Widths,
-        n_features: (usize, usize),
+        n_stored: (usize, usize),
     ) -> Result<Self, XrLinearError> {
         let prefix = part_prefix(prefix, Some(at));
         let clusters = container.array::<u32>(&format!("{prefix}/{CLUSTERS}"))?;
         match clusters[..] {
             [start, end] if start == first && start < end && end as usize <= layer.n_parents() => {
-                Self::open(container, &prefix, start..end, (number, layer), widths, n_features)
+                Self::open(container, &prefix, start..end, (number, layer), widths, n_stored)
             }
             _ => {
                 let what = "the parts are not ranges of the layer's clusters, one after the other";
@@ -169,9 +169,9 @@ impl Part {
         &self.dense[start..end]
     }
 
-    /// Number of sparse features.
-    pub(crate) fn n_sparse(&self) -> usize {
-        self.n_sparse
+    /// Number of records.
+    pub(crate) fn n_records(&self) -> usize {
+        self.n_records
     }
 
     /// Number of `cluster` in this part, if it is here.
@@ -180,9 +180,9 @@ impl Part {
         self.clusters.contains(&cluster).then(|| cluster - self.clusters.start)
     }
 
-    /// The record of `feature`; `None` when it is damaged.
-    pub(crate) fn record(&self, feature: u32) -> Option<Record<'_>> {
-        let (start, len) = self.locate(feature);
+    /// Record `number`; `None` when it is damaged.
+    pub(crate) fn record(&self, number: u32) -> Option<Record<'_>> {
+        let (start, len) = self.locate(number);
         match len {
             0 => Some(Record::empty(self.widths)),
             _ => Record::parse(self.widths, self.records.get(start..start.checked_add(len)?)?),
@@ -192,16 +192,16 @@ impl Part {
     /// Stored weights; counts them.
     pub(crate) fn n_weights(&self) -> u64 {
         let of_record = |record: Record<'_>| record.total_weights() as u64;
-        let records = (0..self.n_sparse() as u32).filter_map(|feature| self.record(feature));
+        let records = (0..self.n_records as u32).filter_map(|number| self.record(number));
         records.map(of_record).sum()
     }
 
-    /// The weights of `feature` in the part's `cluster`: their number and their bytes.
-    pub(crate) fn posting(&self, cluster: u32, feature: u32) -> Option<(usize, &[u8])> {
-        let (start, len) = self.locate(feature);
+    /// The weights that record `number` has for the part's `cluster`: how many, and their bytes.
+    pub(crate) fn posting(&self, cluster: u32, number: u32) -> Option<(usize, &[u8])> {
+        let (start, len) = self.locate(number);
         let bytes = self.records.get(start..start.wrapping_add(len)).filter(|bytes| !bytes.is_empty())?;
         let record = Record::parse(self.widths, bytes)?;
-        let (weights, start) = if record.is_short() {
+        let (weights, start) = if record.is_sequential() {
             let mut found = None;
             record.each_posting(|number, weights, start| {
                 if record.cluster(number) == cluster {
@@ -216,19 +216,19 @@ impl Part {
         Some((weights, record.postings.get(start..start + self.widths.posting_len(weights))?))
     }
 
-    /// Start and length of the record of each of `features`. All are looked up before any is read: their cache misses overlap.
+    /// Start and length of records by their `numbers`. All are looked up before any is read: their cache misses overlap.
     #[inline(always)]
-    pub(crate) fn find_records(&self, features: &[u32], found: &mut Vec<(usize, usize)>) {
-        for &feature in features {
-            prefetch(&self.blocks, feature as usize / BLOCK);
+    pub(crate) fn find_records(&self, numbers: &[u32], found: &mut Vec<(usize, usize)>) {
+        for &number in numbers {
+            prefetch(&self.blocks, number as usize / BLOCK);
         }
-        for &feature in features {
-            let packed = self.blocks.get(feature as usize / BLOCK).copied().unwrap_or_default();
+        for &number in numbers {
+            let packed = self.blocks.get(number as usize / BLOCK).copied().unwrap_or_default();
             prefetch(&self.records, (packed & START) as usize);
         }
         found.clear();
-        for &feature in features {
-            let (start, len) = self.locate(feature);
+        for &number in numbers {
+            let (start, len) = self.locate(number);
             for line in (0..len.min(FETCH)).step_by(64) {
                 prefetch(&self.records, start.wrapping_add(line));
             }
@@ -236,16 +236,16 @@ impl Part {
         }
     }
 
-    /// Where the record of `feature` lies: start and length, length 0 when it has none.
+    /// Where record `number` lies: start and length, length 0 when there is none.
     #[inline(always)]
-    fn locate(&self, feature: u32) -> (usize, usize) {
-        let (block, at) = (feature as usize / BLOCK, feature as usize % BLOCK);
-        let Some(&packed) = self.blocks.get(block).filter(|_| (feature as usize) < self.n_sparse) else {
+    fn locate(&self, number: u32) -> (usize, usize) {
+        let (block, at) = (number as usize / BLOCK, number as usize % BLOCK);
+        let Some(&packed) = self.blocks.get(block).filter(|_| (number as usize) < self.n_records) else {
             return (0, 0);
         };
         let (start, unit) = ((packed & START) as usize, (packed >> 56) as usize);
         let (shift, width) = (unit as u32 % 64, unit / 64);
-        let n_records = BLOCK.min(self.n_sparse - block * BLOCK);
+        let n_records = BLOCK.min(self.n_records - block * BLOCK);
         // Wrapping: numbers of a damaged directory may be too large, and then point nowhere.
         let first = start.wrapping_add(n_records * width);
         let Some(lengths) = self.records.get(start..first) else { return (0, 0) };

@@ -15,14 +15,13 @@
 //! long    := 64 LEB128(2n + wide) clusters counts starts posting × n           n > 16
 //! clusters := number × n | bits                     bits: one for each cluster of the layer, in whole u64s
 //! counts  := number × n                             `col` bytes each: weights of a posting − 1
-//! starts  := number × (n − 1)                       where postings 1, 2 … begin: 4 bytes if wide, else 2
+//! starts  := number × ⌊(n − 1) / 8⌋                 where postings 8, 16 … begin: 4 bytes if wide, else 2
 //!
 //! single  := count posting                          the only one, of a layer of one cluster; `col` bytes: weights − 1
 //!
 //! posting := columns × weights, values              places among the siblings, `col` bytes each
 //!          | bits, values                           one bit for each sibling, in whole u16s
-//! values  := value × weights                        2 or 4 bytes each (bf16, f32)
-//!          | scale, value × weights                 a byte each (int8), see [`crate::value`]
+//! values  := value × weights                        1, 2 or 4 bytes each (int8, bf16, f32), see [`crate::value`]
 //! ```
 //!
 //! Each choice between numbers and bits is the shorter form (numbers when they are equal), so neither needs a mark; bits of
@@ -34,8 +33,8 @@
 //! feature, and needs no index inside a chunk.
 
 use crate::WeightType;
-use crate::value::{from_bf16, from_int8, scale};
-use xmc_sparse::kernels::{LANES, Simd};
+use crate::value::from_bf16;
+use xmc_sparse::kernels::{LANES, Simd, from_log8};
 
 /// Records of more postings say where each begins.
 pub(crate) const SHORT: usize = 16;
@@ -178,6 +177,9 @@ pub(crate) fn codes_len(n: usize) -> usize {
     (n - 1).div_ceil(4)
 }
 
+/// Every so many postings of a long record one says where it begins; the others follow from their weights.
+pub(crate) const STRIDE: usize = 8;
+
 /// Whether starts need 4 bytes.
 pub(crate) fn is_wide(postings: u64) -> bool {
     postings > u16::MAX.into()
@@ -190,7 +192,7 @@ pub(crate) fn first_number(n: usize, postings: u64) -> usize {
 
 #[inline(always)]
 fn starts_len(n: usize, wide: bool) -> usize {
-    if n > SHORT { (n - 1) * start_width(wide) } else { 0 }
+    if n > SHORT { (n - 1) / STRIDE * start_width(wide) } else { 0 }
 }
 
 /// Bytes of the start of a posting.
@@ -306,7 +308,7 @@ impl<'a> Record<'a> {
 
     /// Whether its postings are found one after the other: see [`Record::each_posting`].
     #[inline(always)]
-    pub(crate) fn is_short(&self) -> bool {
+    pub(crate) fn is_sequential(&self) -> bool {
         self.n <= SHORT
     }
 
@@ -343,7 +345,7 @@ impl<'a> Record<'a> {
 
     /// Number of weights of all postings.
     pub(crate) fn total_weights(&self) -> usize {
-        if !self.is_short() {
+        if !self.is_sequential() {
             return (0..self.n).map(|number| self.n_weights(number)).sum();
         }
         let mut total = 0;
@@ -354,10 +356,12 @@ impl<'a> Record<'a> {
     /// Where posting `number` of a record of more than [`SHORT`] begins.
     #[inline(always)]
     pub(crate) fn start(&self, number: usize) -> usize {
-        match number {
+        let first = number / STRIDE * STRIDE;
+        let start = match first {
             0 => 0,
-            _ => uint(self.starts, start_width(self.wide), number - 1) as usize,
-        }
+            _ => uint(self.starts, start_width(self.wide), first / STRIDE - 1) as usize,
+        };
+        (first..number).fold(start, |start, before| start + self.widths.posting_len(self.n_weights(before)))
     }
 
     /// Number of the posting of `cluster`, in a record of more than [`SHORT`].
@@ -368,7 +372,7 @@ impl<'a> Record<'a> {
 
     /// Gives `take` the cluster, the number of weights and the bytes of every posting; `None` when they end early.
     pub(crate) fn for_each(&self, mut take: impl FnMut(u32, usize, &'a [u8])) -> Option<()> {
-        if self.is_short() {
+        if self.is_sequential() {
             let mut all = Some(());
             self.each_posting(|number, weights, start| {
                 match self.postings.get(start..start + self.widths.posting_len(weights)) {
@@ -468,98 +472,112 @@ pub(crate) fn accumulate<S: Simd>(
     sums: &mut [f32],
 ) {
     let Some((columns, values)) = posting.split_at_checked(widths.columns_len(weights)) else { return };
+    let posting = (weights, columns, values);
     match widths.value {
-        WeightType::Bf16 => add_values::<S, 2>(
-            simd,
-            (widths, weights),
-            columns,
-            values,
-            x,
-            sums,
-            from_bf16,
-            S::add_expanded_bf16,
-        ),
-        WeightType::F32 => add_values::<S, 4>(
-            simd,
-            (widths, weights),
-            columns,
-            values,
-            x,
-            sums,
-            f32::from_le_bytes,
-            S::add_expanded_f32,
-        ),
-        WeightType::Int8 => {
-            let Some((&code, values)) = values.split_first() else { return };
-            let x = x * scale(code);
-            add_values::<S, 1>(
-                simd,
-                (widths, weights),
-                columns,
-                values,
-                x,
-                sums,
-                from_int8,
-                S::add_expanded_int8,
-            );
-        }
+        WeightType::Bf16 => add_values::<S, 2, Bf16>(simd, widths, posting, x, sums),
+        WeightType::F32 => add_values::<S, 4, F32>(simd, widths, posting, x, sums),
+        WeightType::Int8 => add_values::<S, 1, Log8>(simd, widths, posting, x, sums),
     }
 }
 
-/// The same for values of `W` bytes.
+/// Values of `W` bytes.
+trait Values<const W: usize> {
+    fn decode(value: [u8; W]) -> f32;
+    /// As [`Simd::add_expanded_f32`].
+    fn add_expanded<S: Simd>(simd: S, x: f32, bits: u16, values: &[[u8; W]], sums: &mut [f32; LANES]);
+}
+
+/// Their types.
+struct Bf16;
+struct F32;
+struct Log8;
+
+impl Values<2> for Bf16 {
+    #[inline(always)]
+    fn decode(value: [u8; 2]) -> f32 {
+        from_bf16(value)
+    }
+
+    #[inline(always)]
+    fn add_expanded<S: Simd>(simd: S, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
+        simd.add_expanded_bf16(x, bits, values, sums);
+    }
+}
+
+impl Values<4> for F32 {
+    #[inline(always)]
+    fn decode(value: [u8; 4]) -> f32 {
+        f32::from_le_bytes(value)
+    }
+
+    #[inline(always)]
+    fn add_expanded<S: Simd>(simd: S, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
+        simd.add_expanded_f32(x, bits, values, sums);
+    }
+}
+
+impl Values<1> for Log8 {
+    #[inline(always)]
+    fn decode(value: [u8; 1]) -> f32 {
+        from_log8(value)
+    }
+
+    #[inline(always)]
+    fn add_expanded<S: Simd>(simd: S, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
+        simd.add_expanded_log8(x, bits, values, sums);
+    }
+}
+
+/// [`accumulate`] for one type of values: of a posting its number of weights, columns and values.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one loop for all types of values and both forms of columns")]
-fn add_values<S: Simd, const W: usize>(
+fn add_values<S: Simd, const W: usize, V: Values<W>>(
     simd: S,
-    (widths, weights): (Widths, usize),
+    widths: Widths,
+    (weights, columns, values): (usize, &[u8], &[u8]),
+    x: f32,
+    sums: &mut [f32],
+) {
+    if !widths.lists_columns(weights) {
+        return by_bits::<S, W, V>(simd, columns, values, x, sums);
+    }
+    match widths.col {
+        1 => by_columns::<1, W, V>(columns, values, x, sums),
+        2 => by_columns::<2, W, V>(columns, values, x, sums),
+        _ => by_columns::<4, W, V>(columns, values, x, sums),
+    }
+}
+
+/// [`add_values`] with a bit for each sibling, a vector of siblings at a time. (No closures here: a closure that is not inlined is compiled
+/// without the instructions of `S`.)
+#[inline(always)]
+fn by_bits<S: Simd, const W: usize, V: Values<W>>(
+    simd: S,
     columns: &[u8],
     values: &[u8],
     x: f32,
     sums: &mut [f32],
-    decode: impl Fn([u8; W]) -> f32,
-    add_expanded: impl Fn(S, f32, u16, &[[u8; W]], &mut [f32; LANES]),
-) {
-    if !widths.lists_columns(weights) {
-        return each_vector::<W>(columns, values, sums, |bits, values, sums| {
-            add_expanded(simd, x, bits, values, sums);
-        });
-    }
-    match widths.col {
-        1 => sparse::<1, W>(columns, values, x, sums, decode),
-        2 => sparse::<2, W>(columns, values, x, sums, decode),
-        _ => sparse::<4, W>(columns, values, x, sums, decode),
-    }
-}
-
-/// Hands each vector of siblings its bits and its values.
-#[inline(always)]
-fn each_vector<const W: usize>(
-    columns: &[u8],
-    values: &[u8],
-    sums: &mut [f32],
-    add: impl Fn(u16, &[[u8; W]], &mut [f32; LANES]),
 ) {
     let mut values = values.as_chunks::<W>().0;
     for (bits, sums) in columns.as_chunks::<2>().0.iter().zip(sums.as_chunks_mut::<LANES>().0) {
         let bits = u16::from_le_bytes(*bits);
         let Some((these, rest)) = values.split_at_checked(bits.count_ones() as usize) else { return };
-        add(bits, these, sums);
+        V::add_expanded(simd, x, bits, these, sums);
         values = rest;
     }
 }
 
+/// [`add_values`] with places among siblings of `C` bytes each.
 #[inline(always)]
-fn sparse<const C: usize, const W: usize>(
+fn by_columns<const C: usize, const W: usize, V: Values<W>>(
     columns: &[u8],
     values: &[u8],
     x: f32,
     sums: &mut [f32],
-    decode: impl Fn([u8; W]) -> f32,
 ) {
     for (column, &value) in columns.as_chunks::<C>().0.iter().zip(values.as_chunks::<W>().0) {
         let column = column.iter().rev().fold(0usize, |number, &byte| number << 8 | usize::from(byte));
         if let Some(sum) = sums.get_mut(column) {
-            *sum += x * decode(value);
+            *sum += x * V::decode(value);
         }
     }
 }

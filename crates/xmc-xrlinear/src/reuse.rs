@@ -118,22 +118,22 @@ impl<'a> Reader<'a> {
     /// Completes those `chunks` that have begun. `None` when a record is damaged.
     fn read(&mut self, chunks: &mut [Option<Chunk>]) -> Option<()> {
         for part in self.weights.parts() {
-            for feature in 0..part.n_sparse() as u32 {
-                self.read_record(part, feature, chunks)?;
+            for record in 0..part.n_records() as u32 {
+                self.read_record(part, record, chunks)?;
             }
         }
         Some(())
     }
 
-    fn read_record(&mut self, part: &Part, feature: u32, chunks: &mut [Option<Chunk>]) -> Option<()> {
+    fn read_record(&mut self, part: &Part, record: u32, chunks: &mut [Option<Chunk>]) -> Option<()> {
         let mut sound = true;
-        part.record(feature)?.for_each(|cluster, weights, posting| {
+        part.record(record)?.for_each(|cluster, weights, posting| {
             let cluster = part.clusters.start.saturating_add(cluster);
             match chunks.get_mut(cluster as usize) {
                 None => sound = false,
                 Some(None) => {}
                 Some(Some(chunk)) => {
-                    sound &= self.add(chunk, (feature, cluster), part.widths, weights, posting);
+                    sound &= self.add(chunk, (record, cluster), part.widths, weights, posting);
                 }
             }
         })?;
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     fn add(
         &mut self,
         chunk: &mut Chunk,
-        (feature, cluster): (u32, u32),
+        (record, cluster): (u32, u32),
         from: Widths,
         weights: usize,
         posting: &[u8],
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         if !sound {
             return false;
         }
-        chunk.features.push(feature);
+        chunk.records.push(record);
         let start = chunk.codes.len();
         chunk.codes.resize(start + to.col, 0);
         put_uint(weights as u32 - 1, to.col, &mut chunk.codes[start..]);

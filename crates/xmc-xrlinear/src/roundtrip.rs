@@ -5,6 +5,7 @@
 
 use crate::assemble::write_part;
 use crate::chunk::Chunk;
+use crate::groups::FeatureGroups;
 use crate::layer::{LayerScratch, LayerWeights};
 use crate::part::{Part, part_prefix};
 use crate::record::Widths;
@@ -112,7 +113,8 @@ impl Sample {
             write_part(&writer, &prefix, self.widths.of_part(chunks.len()), self.n_features, chunks)?;
         }
         let container = writer.commit(&())?;
-        LayerWeights::open(&container, "layer", 0, &self.layer, self.widths, (self.n_features, 0))
+        let groups = FeatureGroups::none(self.n_features);
+        LayerWeights::open(&container, "layer", (0, &self.layer), self.widths, (&groups, 0))
     }
 
     /// The margins of the children of `beam`, summed feature by feature.
@@ -168,7 +170,9 @@ fn assert_read_back(sample: &Sample, seed: u64) {
         let values: Vec<f32> = indices.iter().map(|_| rng.gen_range(-1.0..1.0)).collect();
         let sparse = SparseRow { indices: &indices, values: &values };
         margins.clear();
-        stored.score(&sample.layer, Row { sparse, dense: &[] }, &beam, &mut scratch, &mut margins);
+        let row = Row { sparse, dense: &[] };
+        scratch.begin(stored.groups(), row);
+        stored.score(&sample.layer, row, &beam, &mut scratch, &mut margins);
         assert_same(&margins, &sample.margins(sparse, &beam));
     }
 }

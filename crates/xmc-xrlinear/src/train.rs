@@ -6,6 +6,7 @@
 //! the training instances.
 
 use crate::chunk::Chunk;
+use crate::groups::GroupFold;
 use crate::model::{ModelInfo, match_clusters};
 use crate::output::Output;
 use crate::record::Widths;
@@ -123,9 +124,21 @@ impl CheckedXrLinearParams {
     ) -> Result<TrainReport, XrLinearError> {
         instances.check(tree)?;
         let info = ModelInfo::new(instances.x, tree, self.weights);
+        self.fit_as(&info, instances, tree, (writer, prefix), progress)
+    }
+
+    /// Trains the model that `info` tells of.
+    pub(crate) fn fit_as(
+        &self,
+        info: &ModelInfo,
+        instances: Instances<'_>,
+        tree: &LabelTree,
+        (writer, prefix): (&ModelWriter, &str),
+        progress: &dyn Progress,
+    ) -> Result<TrainReport, XrLinearError> {
         info.write(tree, writer, prefix)?;
         let mut output = Output::new(info.clone(), tree, (writer, prefix), self.part_weights);
-        self.fit_layers(tree.depth(), instances, tree, (&info, &mut output), progress)?;
+        self.fit_layers(tree.depth(), instances, tree, (info, &mut output), progress)?;
         Ok(output.report)
     }
 
@@ -178,13 +191,15 @@ pub(crate) struct Training<'a> {
     sent: Vec<Vec<NodeRows>>,
     /// Of each layer: to find the largest cluster takes a look at all of them.
     widths: Vec<Widths>,
+    /// Features of a group are solved for as one, of its number.
+    fold: Option<GroupFold>,
     /// Solvers that no thread is using.
     idle: Mutex<Vec<LaneSolver>>,
 }
 
 /// What a thread keeps between jobs.
-struct Worker {
-    compactor: Compactor,
+struct Worker<'a> {
+    compactor: Compactor<'a>,
     /// For each instance its number within the cluster; only those of the current cluster are valid.
     local: Vec<u32>,
 }
@@ -212,7 +227,8 @@ impl<'a> Training<'a> {
         }
         let widths = tree.layers().iter().map(|layer| info.widths(layer)).collect();
         let sent = user_negatives(params, instances, tree)?;
-        Ok(Self { params, instances, tree, nodes, sent, widths, idle: Mutex::default() })
+        let fold = info.groups.to_solve();
+        Ok(Self { params, instances, tree, nodes, sent, widths, fold, idle: Mutex::default() })
     }
 
     /// Asks the layers `above` a layer with matcher-aware negatives where they send the instances.
@@ -255,7 +271,11 @@ impl<'a> Training<'a> {
         let work = jobs.iter().map(|&(layer, parent)| self.work(layer, parent)).sum();
         progress.begin("weights", Some(work), "instances");
         let x = self.instances.x;
-        let worker = || Worker { compactor: Compactor::new(x.n_sparse()), local: vec![0; x.n_samples()] };
+        let compactor = || match &self.fold {
+            None => Compactor::new(x.n_sparse()),
+            Some(fold) => Compactor::folding(fold.get()),
+        };
+        let worker = || Worker { compactor: compactor(), local: vec![0; x.n_samples()] };
         let solved = run_in_order(jobs.len(), worker, |worker, job| {
             let (number, parent) = jobs[job];
             let (chunk, reports) = self.solve_cluster(worker, number, parent);
@@ -295,7 +315,12 @@ impl<'a> Training<'a> {
         Some(sent.map(|&row| local[row as usize]).collect())
     }
 
-    fn solve_cluster(&self, worker: &mut Worker, number: usize, parent: usize) -> (Chunk, Vec<SolveReport>) {
+    fn solve_cluster(
+        &self,
+        worker: &mut Worker<'_>,
+        number: usize,
+        parent: usize,
+    ) -> (Chunk, Vec<SolveReport>) {
         let layer = &self.tree.layers()[number];
         let rows = self.rows_of(number, parent);
         for (local, &row) in rows.iter().enumerate() {
@@ -318,8 +343,8 @@ impl<'a> Training<'a> {
             })
             .unzip();
         // The rows are the largest thing here, and no longer needed.
-        let features = compact.into_original_features();
-        (Chunk::new(self.widths[number], &features, solved), reports)
+        let records = compact.into_original_features();
+        (Chunk::new(self.widths[number], &records, solved), reports)
     }
 
     /// The positives of `children` among the `n_rows` instances of their cluster.

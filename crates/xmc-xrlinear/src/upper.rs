@@ -93,7 +93,7 @@ impl UpperLayers {
         let (tree, mut layers) = (model.tree().clone(), model.layers().to_vec());
         n_above_labels(&tree)?;
         let leaves = layers.pop().map(|weights| TrainedLeaves { places: tree.leaves().clone(), weights });
-        let info = ModelInfo::like(model, &tree);
+        let info = ModelInfo::like(model, &tree, model.weight_type());
         Ok(Self { info, tree, layers, leaves })
     }
 

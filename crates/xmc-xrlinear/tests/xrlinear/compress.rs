@@ -92,7 +92,7 @@ fn damage_is_found() {
         }
     }
     // The info section is that of a model of the same shape.
-    let info: (u64, u64, u64, u64, WeightType) = written.record("matcher/info").unwrap();
+    let info: (u64, u64, u64, u64, WeightType, u64) = written.record("matcher/info").unwrap();
     writer.put_record("matcher/info", &info).unwrap();
     let model = XrLinear::open(&writer.commit(&()).unwrap(), "matcher").unwrap();
     let damaged = model.compressed_bytes(&Compression { weights: Some(WeightType::Int8), threshold: 0.0 });

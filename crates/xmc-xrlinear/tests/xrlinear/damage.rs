@@ -17,6 +17,7 @@ pub(crate) struct Info {
     pub(crate) depth: u64,
     pub(crate) n_labels: u64,
     pub(crate) weights: WeightType,
+    pub(crate) n_groups: u64,
 }
 
 /// The arrays of one layer.
@@ -30,10 +31,19 @@ pub(crate) struct LayerParts {
     pub(crate) dense: Vec<f32>,
 }
 
+/// The arrays of the groups of features.
+#[derive(Debug, Clone)]
+pub(crate) struct Groups {
+    pub(crate) first: Vec<u64>,
+    pub(crate) ranks: Vec<u32>,
+    pub(crate) others: Vec<u8>,
+}
+
 /// A stored model taken apart, to be changed and put together again with right checksums.
 #[derive(Debug, Clone)]
 pub(crate) struct Parts {
     pub(crate) info: Info,
+    pub(crate) groups: Option<Groups>,
     pub(crate) layers: Vec<LayerParts>,
 }
 
@@ -49,12 +59,22 @@ impl Parts {
             bias: container.array(&name(at, "bias")).unwrap().to_vec(),
             dense: container.array(&name(at, "dense")).unwrap().to_vec(),
         };
-        Self { layers: (0..info.depth).map(layer).collect(), info }
+        let groups = (info.n_groups != info.n_sparse).then(|| Groups {
+            first: container.array("matcher/groups/first").unwrap().to_vec(),
+            ranks: container.array("matcher/groups/ranks").unwrap().to_vec(),
+            others: container.array("matcher/groups/others").unwrap().to_vec(),
+        });
+        Self { layers: (0..info.depth).map(layer).collect(), info, groups }
     }
 
     pub(crate) fn write(&self) -> Container {
         let writer = ModelWriter::in_memory();
         writer.put_record("matcher/info", &self.info).unwrap();
+        if let Some(groups) = &self.groups {
+            writer.put_array("matcher/groups/first", &groups.first).unwrap();
+            writer.put_array("matcher/groups/ranks", &groups.ranks).unwrap();
+            writer.put_array("matcher/groups/others", &groups.others).unwrap();
+        }
         for (at, layer) in self.layers.iter().enumerate() {
             let name = |part: &str| format!("matcher/layer{at}/{part}");
             writer.put_array(&name("child_ptr"), &layer.child_ptr).unwrap();
@@ -68,13 +88,20 @@ impl Parts {
     }
 }
 
-/// A model with every form of record: one cluster, skips (more than 64 clusters) and dense postings.
+/// A model with every form of record: one cluster, skips (more than 64 clusters) and dense postings; each feature is there twice.
 fn original() -> &'static (Parts, Features) {
     static ORIGINAL: OnceLock<(Parts, Features)> = OnceLock::new();
     ORIGINAL.get_or_init(|| {
         let shape = Shape { n_samples: 300, n_sparse: 40, n_dense: 2, tree: &[90, 300] };
-        let problem = Problem::random(shape, 31);
-        (Parts::read(&train(&problem, XrLinearParams::default())), problem.x)
+        let mut problem = Problem::random(shape, 31);
+        let (sparse, dense) = problem.x.into_parts();
+        let twice = sparse
+            .rows()
+            .map(|row| row.iter().chain(row.iter().map(|(f, x)| (79 - f, x))).collect::<Vec<_>>());
+        problem.x = Features::new(Csr::from_rows(80, twice).unwrap(), dense).unwrap();
+        let parts = Parts::read(&train(&problem, XrLinearParams::default()));
+        assert_eq!((parts.info.n_groups, parts.groups.as_ref().unwrap().others.len()), (40, 40));
+        (parts, problem.x)
     })
 }
 
@@ -130,6 +157,14 @@ impl Damage {
         }
     }
 
+    fn apply_to_groups(self, groups: &mut Groups, part: usize) {
+        match part {
+            0 => self.apply(&mut groups.first, u64::MAX, |v, bit| v ^ 1 << bit),
+            1 => self.apply(&mut groups.ranks, u32::MAX, |v, bit| v ^ 1 << (bit % 32)),
+            _ => self.apply(&mut groups.others, u8::MAX, |v, bit| v ^ 1 << (bit % 8)),
+        }
+    }
+
     fn apply_to(self, layer: &mut LayerParts, part: usize) {
         let float = |v: f32, bit: u32| f32::from_bits(v.to_bits() ^ 1 << (bit % 32));
         match part {
@@ -156,6 +191,15 @@ proptest! {
             damage.apply_to(&mut parts.layers[layer], part);
         }
         survives(&parts, x);
+    }
+
+    #[test]
+    fn damaged_groups_never_panic(damages in prop::collection::vec((0usize..3, damage()), 1..4)) {
+        let (parts, x) = original();
+        let mut parts = parts.clone();
+        let mut groups = parts.groups.take().unwrap();
+        damages.into_iter().for_each(|(part, damage)| damage.apply_to_groups(&mut groups, part));
+        survives(&Parts { groups: Some(groups), ..parts }, x);
     }
 
     #[test]
@@ -194,6 +238,8 @@ fn forged_sizes_are_errors_and_no_allocations() {
     forge(|info| info.n_labels = u64::MAX);
     forge(|info| info.n_labels = u64::from(u32::MAX));
     forge(|info| info.n_sparse = u64::MAX);
+    forge(|info| info.n_groups = u64::MAX);
+    forge(|info| (info.n_sparse, info.n_groups) = (u64::MAX, u64::MAX));
     forge(|info| info.n_dense = u64::MAX);
     forge(|info| info.depth = u64::MAX);
 }

@@ -76,8 +76,8 @@ fn each_part_that_does_not_fit_the_others_is_named() {
         XrLinearError::Inconsistent { layer, what } => (layer, what),
         other => panic!("{other}"),
     };
-    let directory = "the directory has another number of features";
-    assert_eq!(what(after(|parts| parts.info.n_sparse += 16)), (0, directory));
+    let directory = "the directory has another number of records";
+    assert_eq!(what(after(|parts| (parts.info.n_sparse, parts.info.n_groups) = (56, 56))), (0, directory));
     assert_eq!(what(after(|parts| parts.layers[1].blocks.truncate(2))), (1, directory));
     assert_eq!(what(after(|parts| parts.layers[1].blocks.push(0))), (1, directory));
     let slots = "the tree has fewer slots than labels";
