@@ -10,7 +10,7 @@ use ndarray::ArrayView2;
 use rand::RngCore;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use xmc_sparse::{Features, NoProgress, Progress, SparseError, run_in_order};
+use xmc_sparse::{Features, NoProgress, Progress, SparseError, run_few_in_order};
 
 /// Recursive balanced 2-means over sparse rows, dense rows or both.
 ///
@@ -184,7 +184,8 @@ impl Recursion<'_> {
             open.extend([(ids(right), to_right), (ids(left), to_left)]);
         }
         // Not by rayon's own means: a thread that waits within one node would begin others, and have their rows in memory as well.
-        let leaves = run_in_order(made.len(), || (), |(), job| self.descend_made(rows, &made[job]));
+        let descend = |(): &mut (), job: usize| self.descend_made(rows, &made[job]);
+        let leaves = run_few_in_order(rows.at_once, made.len(), || (), descend);
         Ok(leaves.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
     }
 
@@ -197,9 +198,7 @@ impl Recursion<'_> {
         if at.level == self.params.depth {
             return Ok(vec![ids.clone()]);
         }
-        let features = rows.make(ids)?;
-        let node = Node::root(&features);
-        let (_, dense) = features.into_parts();
+        let (node, dense) = rows.make(ids)?;
         let mut leaves = self.descend(dense.as_ref().map(|dense| dense.view()), node, *at);
         leaves.iter_mut().flatten().for_each(|row| *row = ids[*row as usize]);
         Ok(leaves)

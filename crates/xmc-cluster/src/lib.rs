@@ -28,4 +28,4 @@ pub use kmeans_tree::{Branch, KMeansTree, KMeansTreeParams};
 pub use params::{BalancedKMeansParams, Seeding};
 pub use partition::Partition;
 pub use sampling::Sampling;
-pub use summed::SummedRows;
+pub use summed::{NODE_ENTRIES, SummedRows, most_entries_made};

@@ -62,17 +62,11 @@ const STRIPES_PER_THREAD: usize = 2;
 const DROPPED: u32 = u32::MAX;
 
 impl Node {
-    /// All rows of `features`, compacted, the most frequent features first: the sums that most entries ask for
-    /// then lie together in the cache. Children keep the order; it need not be exact.
+    /// All rows of `features`, compacted.
     pub(crate) fn root(features: &Features) -> Self {
-        let counts = counts_of(features);
-        let mut kept: Vec<u32> =
-            (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1).collect();
-        kept.par_sort_by_key(|&feature| Reverse(counts[feature as usize]));
-        let (mut node, new_ids) = Self::numbered(&counts, kept.into_iter());
-        let rows = (0..features.n_samples()).into_par_iter().with_min_len(64);
-        node.rows = rows.map(|id| root_row(features, id, &new_ids)).collect();
-        node
+        let mut builder = NodeBuilder::default();
+        builder.add(features);
+        builder.finish()
     }
 
     /// The rows whose `side` is false, and those whose `side` is true.
@@ -139,6 +133,7 @@ impl Node {
 }
 
 impl NodeRow {
+    /// Gives the entries other numbers; those that have none are dropped.
     fn renumber(&mut self, new_ids: &[u32]) {
         let mut own = 0.0;
         self.entries.retain_mut(|entry| {
@@ -152,30 +147,53 @@ impl NodeRow {
     }
 }
 
-/// Number of non-zeros of every feature.
-fn counts_of(features: &Features) -> Vec<u32> {
-    let mut counts = vec![0u32; features.n_sparse()];
-    let entries = features.sparse().indices().iter().zip(features.sparse().values());
-    entries.filter(|(_, value)| **value != 0.0).for_each(|(&feature, _)| counts[feature as usize] += 1);
-    counts
+/// Makes a root of rows that come in several blocks, so that not all of them must be there twice.
+#[derive(Default)]
+pub(crate) struct NodeBuilder {
+    rows: Vec<NodeRow>,
+    /// Non-zeros of every feature.
+    counts: Vec<u32>,
 }
 
-fn root_row(features: &Features, id: usize, new_ids: &[u32]) -> NodeRow {
-    let row = features.row(id);
-    let shared = |feature: u32| new_ids[feature as usize] != DROPPED;
-    let non_zero = || row.sparse.iter().filter(|&(_, value)| value != 0.0);
-    // Counted first: at the root, memory that a growing vector leaves unused adds up.
-    let mut entries = Vec::with_capacity(non_zero().filter(|&(feature, _)| shared(feature)).count());
-    let (mut own, mut is_zero) = (0.0, row.dense.iter().all(|&value| value == 0.0));
-    for (feature, value) in non_zero() {
-        is_zero = false;
-        match new_ids[feature as usize] {
-            DROPPED => own += value * value,
-            feature => entries.push(Entry { feature, value }),
+impl NodeBuilder {
+    /// The rows of `features`, after those that came before.
+    pub(crate) fn add(&mut self, features: &Features) {
+        self.counts.resize(features.n_sparse(), 0);
+        let first = self.rows.len();
+        let rows = (0..features.n_samples()).into_par_iter().with_min_len(64);
+        self.rows.par_extend(rows.map(|row| root_row(features, row, (first + row) as u32)));
+        for row in &self.rows[first..] {
+            row.entries.iter().for_each(|entry| self.counts[entry.feature as usize] += 1);
         }
     }
-    entries.sort_unstable_by_key(|entry| entry.feature);
-    NodeRow { id: id as u32, own, is_zero, entries }
+
+    /// The node, compacted, the most frequent features first: the sums that most entries ask for then lie together in the cache.
+    /// Children keep the order; it need not be exact.
+    pub(crate) fn finish(self) -> Node {
+        let Self { rows, counts } = self;
+        let mut kept: Vec<u32> =
+            (0..counts.len() as u32).filter(|&feature| counts[feature as usize] > 1).collect();
+        kept.par_sort_by_key(|&feature| Reverse(counts[feature as usize]));
+        let (node, new_ids) = Node::numbered(&counts, kept.into_iter());
+        let mut node = Node { rows, ..node };
+        node.rows.par_iter_mut().with_min_len(64).for_each(|row| {
+            row.renumber(&new_ids);
+            row.entries.sort_unstable_by_key(|entry| entry.feature);
+            // At the root, memory that vectors leave unused adds up.
+            row.entries.shrink_to_fit();
+        });
+        node
+    }
+}
+
+/// A row as it is, without zeros.
+fn root_row(features: &Features, row: usize, id: u32) -> NodeRow {
+    let row = features.row(row);
+    let non_zero = || row.sparse.iter().filter(|&(_, value)| value != 0.0);
+    let mut entries = Vec::with_capacity(non_zero().count());
+    entries.extend(non_zero().map(|(feature, value)| Entry { feature, value }));
+    let is_zero = entries.is_empty() && row.dense.iter().all(|&value| value == 0.0);
+    NodeRow { id, own: 0.0, is_zero, entries }
 }
 
 #[cfg(test)]

@@ -13,17 +13,29 @@
 //! instances; from where that takes longer than to work with the sums, they are made, a node at a time.
 
 use crate::ClusterError;
+use crate::node::{Node, NodeBuilder};
 use crate::sums::{CHUNK, MIN_TASK_ROWS, RowSum, Rows, Weighted, dot_dense};
+use ndarray::Array2;
 use rayon::prelude::*;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use xmc_sparse::{Csr, Features, Row, SparseError, SparseRow};
 
-/// Entries that the sums of a node may have for them to be made, counting those twice that two instances share: about 1 GiB.
-const MAX_ENTRIES: u64 = 1 << 27;
+/// Entries that the sums of a node may have for them to be made, unless told otherwise ([`SummedRows::limits`]): about 1 GiB.
+pub const NODE_ENTRIES: u64 = 1 << 27;
 
 /// Entries of the sums that take as long as a visit of a share or of an instance's entry: sums are visited once in a refinement, after the
 /// first, and half of their entries are shared; the others twice.
 const ENTRIES_PER_VISIT: u64 = 6;
+
+/// Rows that are made at a time.
+const MADE: usize = 1 << 12;
+
+/// Most entries that the sums of a node have when they are made: `entries` are those of all rows, counting those twice that two instances share, `visits`
+/// shares and entries of the instances, and `most` the limit ([`SummedRows::limits`]).
+pub fn most_entries_made(entries: u64, visits: u64, most: u64) -> u64 {
+    entries.min(most).min(ENTRIES_PER_VISIT * visits)
+}
 
 /// Blocks of instances whose sums are made beside each other. A constant, not the number of threads: the bits depend on it.
 const BLOCKS: usize = 16;
@@ -35,9 +47,12 @@ const MIN_BLOCK: usize = 1 << 12;
 pub struct SummedRows<'a> {
     shares: &'a Csr,
     x: &'a Features,
-    /// s, 0 for a sum of length 0.
-    scales: Vec<f32>,
+    /// s, 0 for a sum of length 0; not there before they are asked for.
+    scales: OnceLock<Vec<f32>>,
     make: &'a Make<'a>,
+    node_entries: u64,
+    /// Nodes whose rows are made at a time.
+    pub(crate) at_once: usize,
 }
 
 /// Makes rows of the numbers that it gets, in their order, each of length 1 or zero.
@@ -50,13 +65,16 @@ impl<'a> SummedRows<'a> {
     /// Panics when `shares` has not one column for each instance.
     pub fn new(shares: &'a Csr, x: &'a Features, make: &'a Make<'a>) -> Self {
         assert_eq!(shares.n_cols(), x.n_samples(), "one share for each instance");
-        Self { shares, x, scales: scales(shares, x), make }
+        Self { shares, x, scales: OnceLock::new(), make, node_entries: NODE_ENTRIES, at_once: usize::MAX }
     }
 
-    /// Whether splitting by shares is faster than making the rows, or making them takes too much memory.
-    pub fn pays(shares: &Csr, x: &Features) -> bool {
-        let ids: Vec<u32> = (0..shares.n_rows() as u32).collect();
-        Cost::of(&ids, shares, x).pays()
+    /// Sets how many entries the rows of a node may have to be made, counting those twice that two instances share, and of how many nodes
+    /// they may be in memory at a time. Default [`NODE_ENTRIES`], and as many nodes as there are threads.
+    #[must_use]
+    pub fn limits(mut self, node_entries: Option<u64>, at_once: Option<usize>) -> Self {
+        self.node_entries = node_entries.unwrap_or(NODE_ENTRIES);
+        self.at_once = at_once.unwrap_or(usize::MAX);
+        self
     }
 
     /// Number of rows.
@@ -69,9 +87,23 @@ impl<'a> SummedRows<'a> {
         ClusterError::NotDense { nnz: self.x.sparse().nnz(), n_dense: self.x.n_dense() }
     }
 
-    /// The rows themselves.
-    pub(crate) fn make(&self, ids: &[u32]) -> Result<Features, SparseError> {
-        (self.make)(ids)
+    /// The rows themselves as the root of a recursion, and their dense part.
+    pub(crate) fn make(&self, ids: &[u32]) -> Result<(Node, Option<Array2<f32>>), SparseError> {
+        let (mut node, mut dense, mut n_dense) = (NodeBuilder::default(), Vec::new(), 0);
+        for ids in ids.chunks(MADE) {
+            let rows = (self.make)(ids)?;
+            node.add(&rows);
+            n_dense = rows.n_dense();
+            dense.extend(rows.into_parts().1.into_iter().flatten());
+        }
+        let shape = (ids.len(), n_dense);
+        let dense = (n_dense > 0).then(|| Array2::from_shape_vec(shape, dense));
+        let dense = dense.map(|dense| dense.expect("invariant: the rows of all blocks are equally wide"));
+        Ok((node.finish(), dense))
+    }
+
+    fn scale(&self, id: usize) -> f32 {
+        self.scales.get_or_init(|| scales(self.shares, self.x))[id]
     }
 }
 
@@ -133,8 +165,9 @@ impl Cost {
         Self { entries, visits, reached }
     }
 
-    fn pays(&self) -> bool {
-        self.entries > MAX_ENTRIES || self.entries > ENTRIES_PER_VISIT * self.visits
+    /// Whether sums of more than `most` entries need not be made, or they take longer than without.
+    fn pays(&self, most: u64) -> bool {
+        self.entries > most || self.entries > ENTRIES_PER_VISIT * self.visits
     }
 }
 
@@ -154,7 +187,7 @@ impl<'a> SumRows<'a> {
 
     /// Whether this is better than to make the rows.
     pub(crate) fn pays(&self) -> bool {
-        self.cost.pays()
+        self.cost.pays(self.all.node_entries)
     }
 
     pub(crate) fn into_ids(self) -> Vec<u32> {
@@ -164,7 +197,7 @@ impl<'a> SumRows<'a> {
     /// Scale and shares of row `row` of the node.
     fn row(&self, row: u32) -> (f32, SparseRow<'a>) {
         let id = self.ids[row as usize] as usize;
-        (self.all.scales[id], self.all.shares.row(id))
+        (self.all.scale(id), self.all.shares.row(id))
     }
 
     /// Instances of a block.
@@ -267,7 +300,6 @@ fn dot_sparse(dense: &[f32], row: SparseRow<'_>) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Node;
     use crate::sums::NodeRows;
     use ndarray::Array2;
 
@@ -311,9 +343,7 @@ mod tests {
         let make = |ids: &[u32]| Ok(made(&shares, &x, ids));
         let all = SummedRows::new(&shares, &x, &make);
         let ids = vec![1, 4, 5, 9, 11];
-        let rows = all.make(&ids).unwrap();
-        let (node, summed) = (Node::root(&rows), SumRows::new(&all, ids));
-        let dense = rows.dense();
+        let ((node, dense), summed) = (all.make(&ids).unwrap(), SumRows::new(&all, ids));
         let there = NodeRows { node: &node, dense: dense.as_ref().map(|rows| rows.view()) };
         assert_eq!((summed.n_rows(), summed.is_zero(3), summed.is_zero(4)), (5, false, true));
         let picked = [(0, 1.0), (2, -0.5), (3, 2.0)];
@@ -345,8 +375,10 @@ mod tests {
             Features::from_sparse(Csr::from_rows(9, (0..50).map(|_| (0..9).map(|at| (at, 1.0)))).unwrap());
         let few = Csr::from_rows(50, (0..50).map(|row| [(row, 1.0)])).unwrap();
         let many = Csr::from_rows(50, (0..50).map(|_| (0..50).map(|at| (at, 1.0)))).unwrap();
-        assert!(!SummedRows::pays(&few, &x));
+        let ids: Vec<u32> = (0..50).collect();
+        assert!(!Cost::of(&ids, &few, &x).pays(NODE_ENTRIES));
+        assert!(Cost::of(&ids, &few, &x).pays(449) && !Cost::of(&ids, &few, &x).pays(450));
         // 50 × 50 × 9 entries against 50 × 50 shares and 50 × 9 entries.
-        assert!(SummedRows::pays(&many, &x));
+        assert!(Cost::of(&ids, &many, &x).pays(NODE_ENTRIES));
     }
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use rand::distributions::{Distribution, Uniform};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use xmc_cluster::{
     BalancedKMeans, BalancedKMeansParams, ClusterError, Partition, Sampling, Seeding, SummedRows,
 };
@@ -264,14 +265,21 @@ fn made(shares: &Csr, x: &Features, ids: &[u32]) -> Result<Features, SparseError
 #[test]
 fn rows_that_are_not_there_are_clustered_as_those_that_are() {
     let (shares, x) = topics(8);
-    assert!(SummedRows::pays(&shares, &x));
-    let make = |ids: &[u32]| made(&shares, &x, ids);
+    let largest = AtomicUsize::new(0);
+    let make = |ids: &[u32]| {
+        largest.fetch_max(ids.len(), Ordering::Relaxed);
+        made(&shares, &x, ids)
+    };
     let all: Vec<u32> = (0..480).collect();
     let kmeans = BalancedKMeans::params().depth(5).seed(3).check().unwrap();
     let there = kmeans.fit(&make(&all).unwrap()).unwrap();
-    let fit = || kmeans.fit_summed(&SummedRows::new(&shares, &x, &make), &NoProgress).unwrap();
+    largest.store(0, Ordering::Relaxed);
+    // All rows together have 480 × 30 × 16 entries and a few.
+    let rows = || SummedRows::new(&shares, &x, &make).limits(Some(70_000), Some(2));
+    let fit = || kmeans.fit_summed(&rows(), &NoProgress).unwrap();
     let summed = in_pool(3, fit);
     assert_eq!(summed.n_leaves(), 32);
+    assert!((1..=120).contains(&largest.load(Ordering::Relaxed)), "{largest:?}");
     assert_eq!(summed, in_pool(1, fit));
     // The topics are found by both; within one, rounding may decide.
     let topics = |partition: &Partition| -> Vec<Vec<u32>> {

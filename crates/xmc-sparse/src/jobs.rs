@@ -14,6 +14,16 @@ pub fn run_in_order<S, T: Send>(
     state: impl Fn() -> S + Sync,
     job: impl Fn(&mut S, usize) -> T + Sync,
 ) -> Vec<T> {
+    run_few_in_order(usize::MAX, n_jobs, state, job)
+}
+
+/// As [`run_in_order`], at most `at_once` (at least 1) at a time: for jobs that take much memory each.
+pub fn run_few_in_order<S, T: Send>(
+    at_once: usize,
+    n_jobs: usize,
+    state: impl Fn() -> S + Sync,
+    job: impl Fn(&mut S, usize) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(n_jobs));
     let work = || {
@@ -31,7 +41,7 @@ pub fn run_in_order<S, T: Send>(
         }
     };
     rayon::scope(|scope| {
-        for _ in 0..rayon::current_num_threads() {
+        for _ in 0..rayon::current_num_threads().min(at_once.max(1)) {
             scope.spawn(|_| work());
         }
     });
@@ -55,5 +65,19 @@ mod tests {
             },
         );
         assert!(squares.iter().enumerate().all(|(job, result)| result.0 == job * job && result.1 >= 1));
+    }
+
+    #[test]
+    fn no_more_than_asked_for_run_at_a_time() {
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(6).build().unwrap();
+        let job = |_: &mut (), job: usize| {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            running.fetch_sub(1, Ordering::SeqCst);
+            job
+        };
+        let done = pool.install(|| run_few_in_order(2, 20, || (), job));
+        assert_eq!((done, most.into_inner()), ((0..20).collect(), 2));
     }
 }

@@ -28,7 +28,7 @@ pub use combine::{Combine, Combiner, UnknownCombine, combine};
 pub use csr::{Csr, CsrBuilder, SparseRow};
 pub use error::SparseError;
 pub use features::{Features, Row};
-pub use jobs::run_in_order;
+pub use jobs::{run_few_in_order, run_in_order};
 pub use progress::{NoProgress, Progress};
 pub use ranked::{RankedLists, Scored, sort_ranked, truncate_to_top_k};
 

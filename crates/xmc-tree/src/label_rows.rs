@@ -1,7 +1,7 @@
 //! Label features as a tree wants them: made, or as the sums that they are.
 
 use crate::aggregate::{Aggregate, Blend, fits};
-use crate::{LabelFeatureInputs, LabelFeatures, TreeError};
+use crate::{LabelFeatureInputs, LabelFeatures, TreeError, TreeParams};
 use std::borrow::Cow;
 use xmc_cluster::SummedRows;
 use xmc_sparse::{Csr, CsrBuilder, Features, SparseError};
@@ -42,14 +42,7 @@ impl LabelFeatures {
             return Ok(LabelRows::Made(Cow::Owned(self.compute_with(x, y, inputs)?)));
         }
         inputs.check(x, y)?;
-        let shares = inputs.shares(y);
-        match SummedRows::pays(&shares, x) {
-            false => {
-                let aggregate = Aggregate { shares: &shares, x, own: inputs.own, blend: Blend::Fallback };
-                Ok(LabelRows::Made(Cow::Owned(aggregate.compute()?)))
-            }
-            true => Ok(LabelRows::Sums(LabelSums::new(shares, x, inputs.own)?)),
-        }
+        Ok(LabelRows::Sums(LabelSums::new(inputs.shares(y), x, inputs.own)?))
     }
 }
 
@@ -113,7 +106,8 @@ impl<'a> LabelSums<'a> {
     }
 
     /// What `run` makes of them.
-    pub(crate) fn with_rows<T>(&self, run: impl FnOnce(&SummedRows<'_>) -> T) -> T {
-        run(&SummedRows::new(&self.shares, &self.x, &|labels| self.rows(labels)))
+    pub(crate) fn with_rows<T>(&self, params: &TreeParams, run: impl FnOnce(&SummedRows<'_>) -> T) -> T {
+        let make = |labels: &[u32]| self.rows(labels);
+        run(&SummedRows::new(&self.shares, &self.x, &make).limits(params.node_entries, params.nodes_at_once))
     }
 }

@@ -41,4 +41,4 @@ pub use search::{LayerScorer, Search, SearchParams, SearchScratch, beam_search, 
 pub use taxonomy::{Place, TaxonomyFormat};
 pub use top_k::MergeCopies;
 pub use tree::LabelTree;
-pub use xmc_cluster::{Sampling, Seeding};
+pub use xmc_cluster::{NODE_ENTRIES, Sampling, Seeding, most_entries_made};

@@ -75,6 +75,14 @@ pub struct TreeParams {
     /// Splits of upper nodes by a sample of their labels (PECOS `do_sample`). Balanced clusters only. Default none: by
     /// all.
     pub sampling: Option<Sampling>,
+    /// Entries that the label features of a node may have to be made, counting those twice that two instances share (8 bytes each and less):
+    /// above, the node is split without them, in more time. Where features are sums of instances and clusters balanced. Default
+    /// [`NODE_ENTRIES`](crate::NODE_ENTRIES).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_entries: Option<u64>,
+    /// Nodes that have their label features in memory at a time, at least 1. Default: as many as there are threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes_at_once: Option<usize>,
     /// Seed of every random draw. Default 0.
     pub seed: u64,
 }
@@ -92,6 +100,8 @@ impl Default for TreeParams {
             spherical: true,
             seeding: Seeding::RandomRows,
             sampling: None,
+            node_entries: None,
+            nodes_at_once: None,
             seed: 0,
         }
     }
@@ -109,14 +119,16 @@ impl TreeParams {
         spherical: bool,
         seeding: Seeding,
         sampling: Sampling => Some,
+        node_entries: u64 => Some,
+        nodes_at_once: usize => Some,
         seed: u64,
     }
 
     /// The same parameters, known to be in range.
     ///
     /// # Errors
-    /// [`TreeError::Param`] when `branching` or `max_leaf` is below 2 or `min_codes`, `max_depth` or
-    /// `kmeans_max_iter` is 0, [`TreeError::Cluster`] when `kmeans_tolerance` or `sampling` is out of range.
+    /// [`TreeError::Param`] when `branching` or `max_leaf` is below 2 or `min_codes`, `max_depth`,
+    /// `kmeans_max_iter` or `nodes_at_once` is 0, [`TreeError::Cluster`] when `kmeans_tolerance` or `sampling` is out of range.
     pub fn check(self) -> Result<TreeBuilder, TreeError> {
         at_least("branching", self.branching, 2, "at least 2")?;
         // Leaves of one label would need 2^depth = n_labels.
@@ -124,6 +136,7 @@ impl TreeParams {
         at_least("min_codes", self.min_codes.unwrap_or(self.branching), 1, "at least 1")?;
         at_least("max_depth", self.max_depth.unwrap_or(1), 1, "at least 1")?;
         at_least("kmeans_max_iter", self.kmeans_max_iter, 1, "at least 1")?;
+        at_least("nodes_at_once", self.nodes_at_once.unwrap_or(1), 1, "at least 1")?;
         let builder = TreeBuilder { params: self };
         // What clustering itself refuses is refused here, before any work.
         builder.kmeans(1)?;
@@ -205,7 +218,11 @@ impl TreeBuilder {
         let kmeans = self.kmeans(depth)?;
         let partition = match labels {
             LabelRows::Made(features) => kmeans.fit_with_progress(features, progress),
-            LabelRows::Sums(sums) => sums.with_rows(|rows| kmeans.fit_summed(rows, progress)),
+            // Its seeds need dense rows.
+            LabelRows::Sums(_) if self.params.seeding == Seeding::Linfa => {
+                kmeans.fit_with_progress(&*labels.make()?, progress)
+            }
+            LabelRows::Sums(sums) => sums.with_rows(&self.params, |rows| kmeans.fit_summed(rows, progress)),
         }?;
         let tree = LabelTree::from_layers(self.collapse(&partition, n_labels)?)?;
         tree.with_max_depth(self.params.max_depth.unwrap_or(usize::MAX))
