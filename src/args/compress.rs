@@ -30,7 +30,7 @@ pub(crate) struct CompressArgs {
     /// The new model directory, to be made or replaced
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// How weights are stored: int8 (a byte each, with a scale for what a feature has in a cluster), bf16, f32 [default: as they are]
+    /// How weights are stored: int8 (a byte each: sign and logarithm), bf16, f32 [default: as they are]
     #[arg(long, value_name = "NAME", value_parser = named::<WeightType>, visible_alias = "weights")]
     pub(crate) quantize: Option<WeightType>,
     /// Leave out weights that are smaller

@@ -215,7 +215,7 @@ struct SolverArgs {
     #[arg(long, value_name = "N", value_parser = per_layer::<usize>)]
     max_nonzeros: Option<PerLayer<usize>>,
     #[arg(long, value_name = "NAME", value_parser = named::<WeightType>, visible_alias = "quantize",
-        help = help("How weights are stored: bf16, f32, int8 (a byte each, with a scale for what a feature has in a cluster)", name(&WeightType::default())))]
+        help = help("How weights are stored: bf16, f32, int8 (a byte each: sign and logarithm)", name(&WeightType::default())))]
     weights: Option<WeightType>,
     /// Weights that are in memory at a time, about: layers that have more are trained and written in parts
     #[arg(long, value_name = "N")]

@@ -2,6 +2,7 @@
 
 use super::vectorizer::named;
 use super::{DataArgs, EncoderArgs, FineTuneArgs, HyperArgs};
+use bytesize::ByteSize;
 use clap::Args;
 use std::path::PathBuf;
 use xmc_tree::TaxonomyFormat;
@@ -32,7 +33,7 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// The model directory, to be made or replaced
-    #[arg(long, value_name = "DIR", required_unless_present = "print_params")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["print_params", "dry_run"])]
     pub(crate) model: Option<PathBuf>,
     /// A label tree to use, from the root down: PECOS's cluster matrices (.npz)
     #[arg(long, value_name = "FILE,FILE…", value_delimiter = ',')]
@@ -58,6 +59,12 @@ pub(crate) struct TrainArgs {
     /// the tree and the parts of the weights that are done, and from the run in --run-dir. Repeat the command as it was
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Keep label features, tree and weights within this memory, data and all: 12GiB, 800MB. The model depends on it, within rounding
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
+    /// Say what memory, disk and time each stage would take, and end: trains on a tenth and a fortieth of the data
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Leave times out of the model, so that the same input gives the same bytes
     #[arg(long)]
     pub(crate) no_timestamps: bool,

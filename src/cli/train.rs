@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xmc::{
     Csr, DataSource, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams, Trainer,
-    TreeDisentanglement,
+    TrainingPlan, TreeDisentanglement,
 };
 use xmc_data::{Columns, read_npy, read_npz};
 use xmc_tree::TaxonomyFormat;
@@ -26,12 +26,61 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> Result<()> {
     if args.hyper.print_params {
         return print_params(&params);
     }
+    if args.dry_run {
+        return dry_run(args, params, console);
+    }
     let job = Job::resolve(args, params)?;
     let report = job.run(console)?;
     match args.json {
         true => print(serde_json::to_string(&report)?),
         false => print(report.summary()),
     }
+}
+
+/// Says what a training would take.
+fn dry_run(args: &TrainArgs, params: TrainParams, console: &Console) -> Result<()> {
+    let unplanned = [
+        (args.encoder.encoder.is_some() || args.fine_tune.encoder_mode.is_some(), "an encoder"),
+        (!args.tree.is_empty() || args.taxonomy.is_some(), "a given tree"),
+        (args.relevance.is_some() || args.hard_negatives.is_some(), "--relevance or --hard-negatives"),
+        (args.label_matrix.is_some(), "--label-matrix"),
+    ];
+    if let Some((_, what)) = unplanned.into_iter().find(|(is_given, _)| *is_given) {
+        return Err(usage(format!("--dry-run: no plan can be made for a training with {what}")));
+    }
+    let (inputs, start) = (Inputs::resolve(&args.data)?, Instant::now());
+    let dataset = inputs.train.read(console)?;
+    let read = (start.elapsed().as_secs_f64(), crate::memory::peak());
+    let mut trainer =
+        Trainer::new(params).progress(console.progress()).memory(args.memory.map(|size| size.as_u64()));
+    if inputs.have_names() {
+        trainer = trainer.label_names(true);
+    }
+    let plan = trainer.plan(&dataset)?;
+    match args.json {
+        true => print(serde_json::to_string(&plan)?),
+        false => print(table_of(&plan, read)),
+    }
+}
+
+/// A plan as a table.
+fn table_of(plan: &TrainingPlan, (read, read_peak): (f64, Option<u64>)) -> String {
+    let size = |bytes: u64| DecimalBytes(bytes).to_string();
+    let mut text = format!("{:<16}{:>12}{:>12}{:>12}", "stage", "memory", "disk", "time");
+    let mut line = |name: &str, memory: String, disk: Option<u64>, time: Option<f64>| {
+        let (disk, time) = (disk.map(size).unwrap_or_default(), time.map(seconds).unwrap_or_default());
+        text.push_str(&format!("\n{name:<16}{memory:>12}{disk:>12}{time:>12}"));
+    };
+    line("read", read_peak.map(size).unwrap_or_default(), None, Some(read));
+    for stage in &plan.stages {
+        line(stage.name, size(stage.memory_bytes), stage.disk_bytes, stage.seconds);
+    }
+    let all = read + plan.stages.iter().filter_map(|stage| stage.seconds).sum::<f64>();
+    let most = plan.stages.iter().map(|stage| stage.memory_bytes).max().unwrap_or(0);
+    line("in all", size(most), plan.model_bytes, Some(all));
+    let sampled: Vec<String> = plan.sampled.iter().map(|&n| count(n, "record")).collect();
+    text.push_str(&format!("\nreckoned from trainings on {}", sampled.join(" and ")));
+    text
 }
 
 /// A file of categories.
@@ -77,6 +126,7 @@ struct Job {
     model: PathBuf,
     timestamps: bool,
     resume: bool,
+    memory: Option<u64>,
 }
 
 pub(super) fn read_matrix(path: &Option<PathBuf>) -> Result<Option<Csr>> {
@@ -119,6 +169,7 @@ impl Job {
             model,
             timestamps: !args.no_timestamps,
             resume: args.resume,
+            memory: args.memory.map(|size| size.as_u64()),
         })
     }
 
@@ -136,7 +187,8 @@ impl Job {
         let mut trainer = Trainer::new(self.params)
             .progress(console.progress())
             .timestamps(self.timestamps)
-            .resume(self.resume);
+            .resume(self.resume)
+            .memory(self.memory);
         trainer = sources.into_iter().fold(trainer, Trainer::source);
         if let Some(tree) = tree {
             trainer = trainer.tree(tree);

@@ -13,6 +13,7 @@ mod explain;
 mod formats;
 mod inspect;
 mod interrupt;
+mod memory;
 mod options;
 mod scene;
 mod streaming;

@@ -69,6 +69,22 @@ pub enum XmcError {
         /// The bytes of everything else.
         least: u64,
     },
+    /// A limit on memory below what a training needs at least.
+    #[error("a training within {limit} bytes of memory is not possible: {stage} needs {needed} at least")]
+    Memory {
+        /// The stage.
+        stage: &'static str,
+        /// The limit wanted, in bytes.
+        limit: u64,
+        /// What the stage needs.
+        needed: u64,
+    },
+    /// What a training would take cannot be told.
+    #[error("no plan can be made for a training with {what}")]
+    NoPlan {
+        /// What is in the way.
+        what: &'static str,
+    },
     /// Parameters that cannot be written down.
     #[error("the parameters cannot be written as JSON")]
     Identity(#[source] serde_json::Error),

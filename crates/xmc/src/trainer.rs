@@ -3,6 +3,7 @@
 use crate::disentangle::Retraining;
 use crate::encoder::EncoderSource;
 use crate::labels::Labels;
+use crate::plan::{self, Counts, TrainingPlan, plan};
 use crate::stages::Stages;
 use crate::training_set::{Extras, TrainingSet};
 use crate::{DataSource, Encoder, Meta, Model, TrainParams, XmcError};
@@ -30,6 +31,7 @@ pub struct Trainer<'a> {
     sources: Vec<DataSource>,
     timestamps: bool,
     resume: bool,
+    memory: Option<u64>,
     label_names: Option<bool>,
     extras: Extras<'a>,
 }
@@ -37,9 +39,9 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// A training with these hyper-parameters.
     pub fn new(params: TrainParams) -> Self {
-        let (tree, valid, sources, label_names, extras) = Default::default();
+        let (tree, valid, sources, memory, label_names, extras) = Default::default();
         let (progress, timestamps, resume) = (&NoProgress, true, false);
-        Self { params, tree, valid, progress, sources, timestamps, resume, label_names, extras }
+        Self { params, tree, valid, progress, sources, timestamps, resume, memory, label_names, extras }
     }
 
     /// Whether the names of the labels in the data set's label map are text in the language of the data, and may
@@ -143,11 +145,50 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Keeps the memory of label features, tree and weights within so many bytes, data and all, at the cost of time: nodes are clustered without
+    /// the features of their labels where these would be too many, and weights are written in more parts. The model depends on the limit, within
+    /// rounding. What comes before (reading, text features, embeddings) takes what it takes. Default no limit.
+    #[must_use]
+    pub fn memory(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.memory = bytes.into();
+        self
+    }
+
+    /// What the training would take, stage by stage, and how it would be kept within [`Trainer::memory`]: trains on a tenth and on a
+    /// fortieth of `dataset` (some thousand records at least) and reckons from there.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`]; [`XmcError::Memory`] when the limit is too low; [`XmcError::NoPlan`] for a training with an encoder, a given tree,
+    /// several trees or disentanglement.
+    pub fn plan(self, dataset: &Dataset) -> Result<TrainingPlan, XmcError> {
+        self.params.check()?;
+        let unplanned = [
+            (self.extras.encoder.is_some(), "an encoder"),
+            (self.tree.is_some(), "a given tree"),
+            (self.params.n_trees > 1, "several trees"),
+            (self.params.disentangle.is_on(), "disentanglement"),
+            (
+                self.extras.relevance.is_some() || self.extras.hard_negatives.is_some(),
+                "relevance or hard negatives",
+            ),
+        ];
+        if let Some((_, what)) = unplanned.into_iter().find(|(is_asked, _)| *is_asked) {
+            return Err(XmcError::NoPlan { what });
+        }
+        let names = self.label_names.unwrap_or_else(|| has_names(&dataset.label_map));
+        plan(dataset, &self.params, names, self.memory, self.progress)
+    }
+
     /// Trains in memory.
     ///
     /// # Errors
     /// A parameter out of range, data without labels, parts that do not fit each other.
     pub fn fit(self, dataset: &Dataset) -> Result<Model, XmcError> {
+        Ok(self.fit_counted(dataset)?.0)
+    }
+
+    /// As [`Trainer::fit`], with what there is to learn from.
+    pub(crate) fn fit_counted(self, dataset: &Dataset) -> Result<(Model, Counts), XmcError> {
         self.fit_into(dataset, ModelWriter::in_memory())
     }
 
@@ -158,10 +199,10 @@ impl<'a> Trainer<'a> {
     pub fn fit_to(self, dataset: &Dataset, dir: impl AsRef<Path>) -> Result<Model, XmcError> {
         self.params.check()?;
         let writer = if self.resume { ModelWriter::resume(dir) } else { ModelWriter::create(dir) };
-        self.fit_into(dataset, writer?)
+        Ok(self.fit_into(dataset, writer?)?.0)
     }
 
-    fn fit_into(self, dataset: &Dataset, mut writer: ModelWriter) -> Result<Model, XmcError> {
+    fn fit_into(mut self, dataset: &Dataset, mut writer: ModelWriter) -> Result<(Model, Counts), XmcError> {
         self.params.check()?;
         if self.tree.is_some() && self.params.n_trees > 1 {
             return Err(XmcError::GivenTree { n_trees: self.params.n_trees });
@@ -171,6 +212,11 @@ impl<'a> Trainer<'a> {
         let encoder = self.extras.encoder.map(|source| source.scored_on(self.valid));
         let extras = Extras { encoder, ..self.extras };
         let mut set = TrainingSet::new(&self.params, dataset, (with_names, None), extras, &stages)?;
+        let counts = Counts::of(dataset, &set);
+        if let Some(limit) = self.memory {
+            self.params = counts.limit(&self.params, limit)?;
+            self.progress.note(&plan::limits(&self.params));
+        }
         if self.resume {
             writer.identify(&set.identity(&self.params, self.tree.as_ref())?)?;
         }
@@ -234,7 +280,7 @@ impl<'a> Trainer<'a> {
         };
         let encoder = set.encoder.take().map(Cow::into_owned);
         drop(set);
-        self.finish(&mut meta, writer, encoder, &stages)
+        Ok((self.finish(&mut meta, writer, encoder, &stages)?, counts))
     }
 
     /// Validates on the model before it gets its name, so that its scores are inside it.
