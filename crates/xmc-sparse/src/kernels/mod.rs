@@ -382,8 +382,8 @@ mod tests {
     #[test]
     fn packed_values_go_to_the_set_bits() {
         for bits in [0u16, 1, 0x8000, 0x00ff, 0xffff, 0xa5a5, 0x7001] {
-            // −1/4, 1/2, −1, 2 … are exact in eight and in sixteen bits, and so are sums of them.
-            let value = |n: usize| (-2f32).powi(n as i32 % 9 - 2) * -1.0;
+            // 1/4, −1/2, 1, −2 … are exact in eight and in sixteen bits, and so are sums of them.
+            let value = |n: usize| (-2f32).powi(n as i32 % 9 - 2);
             let halves: Vec<u16> =
                 (0..bits.count_ones() as usize).map(|n| (value(n).to_bits() >> 16) as u16).collect();
             let mut expected = [1.0f32; LANES];
