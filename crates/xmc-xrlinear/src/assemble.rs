@@ -8,8 +8,8 @@ use crate::XrLinearError;
 use crate::chunk::{Chunk, Cursor};
 use crate::part::{BLOCK, MAX_SHIFT};
 use crate::record::{
-    LONG, MORE, RecordSize, SHORT, STRIDE, Widths, code_of, codes_len, first_number, is_wide, put_leb128,
-    put_uint, start_width,
+    GROUP, LONG, MORE, RecordSize, SHORT, Widths, code_of, codes_len, first_number, group_at, is_wide,
+    put_leb128, put_uint, start_width,
 };
 use rayon::prelude::*;
 use std::ops::Range;
@@ -276,12 +276,14 @@ impl Slab {
                 put_uint(weights - 1, col, &mut self.out[counts..]);
                 self.open[record].counts += col;
             }
+        } else if n > SHORT {
+            let (group, at) = (codes + group_at(col, wide, done / GROUP), done % GROUP);
+            if at == 0 {
+                put_uint((next - postings) as u32, start_width(wide), &mut self.out[group..]);
+            }
+            put_uint(weights - 1, col, &mut self.out[group + start_width(wide) + at * col..]);
         } else {
-            put_uint(weights - 1, col, &mut self.out[codes + done * col..]);
-        }
-        if n > SHORT && done > 0 && done.is_multiple_of(STRIDE) {
-            let start = codes + n * col + (done / STRIDE - 1) * start_width(wide);
-            put_uint((next - postings) as u32, start_width(wide), &mut self.out[start..]);
+            put_uint(weights - 1, col, &mut self.out[codes..]);
         }
         self.out[next..next + posting.len()].copy_from_slice(posting);
         self.open[record].next += posting.len();

@@ -2,8 +2,8 @@
 
 use crate::XrLinearError;
 use crate::groups::FeatureGroups;
-use crate::part::{Part, part_prefix};
-use crate::record::{Record, Widths, accumulate};
+use crate::part::{FETCH, Part, part_prefix};
+use crate::record::{GROUP, Record, WORDS, Widths, accumulate, group_at, posting_of_group};
 use std::ops::Range;
 use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch, prefetch};
 use xmc_sparse::{Row, Scored};
@@ -32,8 +32,13 @@ pub(crate) struct LayerScratch {
     records: Vec<u32>,
     /// Where these lie in a part: start and length.
     found: Vec<(usize, usize)>,
-    /// Postings of the query's features in the beam's clusters.
+    /// Long records of the query's features.
+    long: Vec<Long>,
+    /// Postings of these in the beam's clusters; the first ones count.
+    candidates: Vec<Candidate>,
+    /// Postings of the query's features in the beam's clusters; the first `n_hits` count.
     hits: Vec<Hit>,
+    n_hits: usize,
 }
 
 impl LayerScratch {
@@ -43,14 +48,42 @@ impl LayerScratch {
     }
 }
 
+/// A record of which each posting can be found by its number.
+#[derive(Debug, Clone, Copy, Default)]
+struct Long {
+    /// Where its groups begin in the part's records, and where its postings do.
+    groups: usize,
+    postings: usize,
+    wide: bool,
+    x: f32,
+}
+
+/// Posting `number` of a long record, that belongs to the beam member at `place` and becomes hit number `hit`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Candidate {
+    long: u32,
+    number: u32,
+    place: u32,
+    hit: u32,
+}
+
 /// A posting that belongs to a beam member.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Hit {
     /// Where it lies in the part's records.
     start: usize,
     weights: u32,
     place: u32,
     x: f32,
+}
+
+impl Hit {
+    /// Asks for the posting's bytes, the first of them at least.
+    #[inline(always)]
+    fn fetch(&self, part: &Part) {
+        prefetch(&part.records, self.start);
+        prefetch(&part.records, self.start + 64);
+    }
 }
 
 impl LayerWeights {
@@ -208,18 +241,17 @@ impl ScoreLayer<'_> {
     /// Adds what the sparse features say in the beam's clusters of `part`.
     #[inline(always)]
     fn add_part<S: Simd>(&mut self, simd: S, part: &Part) {
-        let LayerScratch { members, records, found, hits, .. } = &mut *self.scratch;
+        let LayerScratch { members, records, found, n_hits, .. } = &mut *self.scratch;
         members.clear();
         let places = self.beam.iter().zip(0u32..);
         members.extend(places.filter_map(|(parent, place)| Some((place, part.local(parent.id)?))));
         if members.is_empty() {
             return;
         }
-        hits.clear();
+        *n_hits = 0;
         part.find_records(records, found);
-        for at in 0..self.row.sparse.nnz() {
-            self.find_postings(part, at);
-        }
+        self.find_postings(part);
+        self.place_postings(part);
         self.add_postings(simd, part);
     }
 
@@ -239,39 +271,53 @@ impl ScoreLayer<'_> {
         }
     }
 
-    /// Notes the postings of feature number `at` of the query that lie in the beam, and asks for their bytes.
+    /// Notes the postings of the query's features that lie in the beam: whole hits of short records, candidates of long ones. What is found is
+    /// not foreseeable, so all is written down, and counted if it is there: a processor that has guessed wrong loses more time.
     #[inline(always)]
-    fn find_postings(&mut self, part: &Part, at: usize) {
-        let LayerScratch { members, found, hits, places, .. } = &mut *self.scratch;
-        let (start, len) = found[at];
-        let x = self.row.sparse.values[at];
-        let Some(bytes) = part.records.get(start..start.wrapping_add(len)).filter(|_| len > 0) else {
-            return;
-        };
-        let Some(record) = Record::parse(part.widths, bytes) else { return };
-        let first = start + len - record.postings.len();
-        let mut hit = |hit: Hit| {
-            prefetch(&part.records, hit.start);
-            prefetch(&part.records, hit.start + 64);
-            hits.push(hit);
-        };
-        if !record.is_sequential() {
-            for &(place, cluster) in &*members {
-                if let Some(number) = record.find(cluster) {
-                    let start = first + record.start(number);
-                    hit(Hit { start, weights: record.n_weights(number) as u32, place, x });
+    fn find_postings(&mut self, part: &Part) {
+        let LayerScratch { members, found, long, candidates, hits, places, n_hits, .. } = &mut *self.scratch;
+        long.clear();
+        let mut n_candidates = 0;
+        for (&(start, len), &x) in found.iter().zip(self.row.sparse.values) {
+            let bytes = part.records.get(start..start.wrapping_add(len)).filter(|_| len > 0);
+            let Some(record) = bytes.and_then(|bytes| Record::parse(part.widths, bytes)) else { continue };
+            let postings = start + len - record.postings.len();
+            if record.is_sequential() {
+                grow(hits, *n_hits + record.n);
+                let hits = &mut hits[*n_hits..];
+                let n_found = hits_of_short(&record, postings, x, part, places, hits);
+                if len > FETCH {
+                    hits[..n_found].iter().for_each(|hit| hit.fetch(part));
                 }
+                *n_hits += n_found;
+                continue;
             }
-            return;
+            let groups = postings - record.groups_len();
+            grow(candidates, n_candidates + members.len());
+            let out = &mut candidates[n_candidates..];
+            let first = Candidate { long: long.len() as u32, hit: *n_hits as u32, ..Candidate::default() };
+            let n_found = candidates_of_long(&record, first, groups, part, members, out);
+            long.push(Long { groups, postings, wide: record.wide, x });
+            n_candidates += n_found;
+            // Their places among the hits are kept: sums are taken in the order of the features.
+            *n_hits += n_found;
         }
-        record.each_posting(|number, weights, start| {
-            // A damaged record may name any cluster.
-            let cluster = part.clusters.start.wrapping_add(record.cluster(number));
-            let place = places.get(cluster as usize).and_then(|place| place.checked_sub(1));
-            if let Some(place) = place {
-                hit(Hit { start: first + start, weights: weights as u32, place, x });
-            }
-        });
+        grow(hits, *n_hits);
+        candidates.truncate(n_candidates);
+    }
+
+    /// Candidates become hits: where their postings begin, and how long they are.
+    #[inline(always)]
+    fn place_postings(&mut self, part: &Part) {
+        let LayerScratch { long, candidates, hits, .. } = &mut *self.scratch;
+        for candidate in &*candidates {
+            let Long { groups, postings, wide, x } = long[candidate.long as usize];
+            let groups = part.records.get(groups..).unwrap_or_default();
+            let (start, weights) = posting_of_group(part.widths, wide, groups, candidate.number as usize);
+            let hit = Hit { start: postings + start, weights: weights as u32, place: candidate.place, x };
+            hit.fetch(part);
+            hits[candidate.hit as usize] = hit;
+        }
     }
 
     #[inline(always)]
@@ -280,7 +326,7 @@ impl ScoreLayer<'_> {
         // Whole vectors of siblings are added, zeros where a cluster has no more children.
         let n_margins = self.margins.len();
         self.margins.resize(n_margins + LANES, 0.0);
-        for hit in &self.scratch.hits {
+        for hit in &self.scratch.hits[..self.scratch.n_hits] {
             let end = hit.start + widths.posting_len(hit.weights as usize);
             let sums = &mut self.margins[self.scratch.starts[hit.place as usize]..];
             if let Some(posting) = records.get(hit.start..end) {
@@ -304,6 +350,69 @@ impl ScoreLayer<'_> {
                 *sum += dot(self.row.dense, column);
             }
         }
+    }
+}
+
+/// Writes the postings of a short record that lie in the beam to the front of `hits`, which has room for all of them; how many there are.
+/// The postings begin at `postings` of the part's records.
+#[inline(always)]
+fn hits_of_short(
+    record: &Record<'_>,
+    postings: usize,
+    x: f32,
+    part: &Part,
+    places: &[u32],
+    hits: &mut [Hit],
+) -> usize {
+    let mut n_hits = 0;
+    record.each_posting(|number, weights, start| {
+        // A damaged record may name any cluster.
+        let cluster = part.clusters.start.wrapping_add(record.cluster(number));
+        let place = places.get(cluster as usize).copied().unwrap_or(0);
+        hits[n_hits] =
+            Hit { start: postings + start, weights: weights as u32, place: place.wrapping_sub(1), x };
+        n_hits += usize::from(place > 0);
+    });
+    n_hits
+}
+
+/// Writes the postings of a long record that lie in the beam to the front of `out`, which has room for all of its members; how many there
+/// are. `first` says what the first one has, but for the posting. Asks for the groups, which begin at `groups` of the part's records.
+#[inline(always)]
+fn candidates_of_long(
+    record: &Record<'_>,
+    first: Candidate,
+    groups: usize,
+    part: &Part,
+    members: &[(u32, u32)],
+    out: &mut [Candidate],
+) -> usize {
+    let mut n_found = 0;
+    let mut note = |(number, is_there): (usize, bool), place| {
+        let hit = first.hit + n_found as u32;
+        out[n_found] = Candidate { number: number as u32, place, hit, ..first };
+        prefetch(&part.records, groups + group_at(part.widths.col, record.wide, number / GROUP));
+        n_found += usize::from(is_there);
+    };
+    if part.widths.lists_clusters(record.n) {
+        for &(place, cluster) in members {
+            note(record.search(cluster), place);
+        }
+    } else {
+        let mut ranks = [0; WORDS];
+        record.rank_words(&mut ranks);
+        for &(place, cluster) in members {
+            note(record.rank(&ranks, cluster), place);
+        }
+    }
+    n_found
+}
+
+/// Makes room for `len`.
+#[inline(always)]
+fn grow<T: Copy + Default>(all: &mut Vec<T>, len: usize) {
+    if all.len() < len {
+        all.resize(len, T::default());
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) const BLOCK: usize = 16;
 pub(crate) const MAX_SHIFT: u8 = 64;
 const START: u64 = (1 << 56) - 1;
 /// Bytes of a record that are asked for in advance.
-const FETCH: usize = 192;
+pub(crate) const FETCH: usize = 320;
 
 /// Where a part lies in a layer at `layer`: number `number`, or all of the layer.
 pub(crate) fn part_prefix(layer: &str, number: Option<usize>) -> String {
@@ -210,8 +210,8 @@ impl Part {
             });
             found?
         } else {
-            let number = record.find(cluster)?;
-            (record.n_weights(number), record.start(number))
+            let (start, weights) = record.posting(record.find(cluster)?);
+            (weights, start)
         };
         Some((weights, record.postings.get(start..start + self.widths.posting_len(weights))?))
     }
@@ -280,19 +280,12 @@ fn narrow_length(lengths: &[u8; BLOCK], at: usize) -> (usize, usize) {
 /// The same for lengths of two bytes.
 #[inline(always)]
 fn wide_length(lengths: &[u8; 2 * BLOCK], at: usize) -> (usize, usize) {
-    const EVEN: u64 = 0x0000_ffff_0000_ffff;
-    let (words, _) = lengths.as_chunks::<8>();
-    let lanes: u64 = words
-        .iter()
-        .zip((0..BLOCK).step_by(4))
-        .map(|(word, first)| {
-            let bits = 16 * at.saturating_sub(first).min(4) as u32;
-            let word = u64::from_le_bytes(*word) & !u64::MAX.checked_shl(bits).unwrap_or(0);
-            (word & EVEN) + (word >> 16 & EVEN)
-        })
-        .sum();
-    let len = u16::from_le_bytes([lengths[2 * at], lengths[2 * at + 1]]);
-    ((lanes as u32 + (lanes >> 32) as u32) as usize, usize::from(len))
+    let (lengths, _) = lengths.as_chunks::<2>();
+    let mut before = 0;
+    for (place, len) in lengths.iter().enumerate() {
+        before += if place < at { u32::from(u16::from_le_bytes(*len)) } else { 0 };
+    }
+    (before as usize, usize::from(u16::from_le_bytes(lengths[at])))
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@
 //! codes   := c₁ c₂ …                                2 bits each, from the lowest of a byte up
 //! counts  := number × postings with c = 3           `col` bytes each: weights of the posting − 1
 //!
-//! long    := 64 LEB128(2n + wide) clusters counts starts posting × n           n > 16
+//! long    := 64 LEB128(2n + wide) clusters group × ⌈n / 8⌉ posting × n         n > 16
 //! clusters := number × n | bits                     bits: one for each cluster of the layer, in whole u64s
-//! counts  := number × n                             `col` bytes each: weights of a posting − 1
-//! starts  := number × ⌊(n − 1) / 8⌋                 where postings 8, 16 … begin: 4 bytes if wide, else 2
+//! group   := start counts                           of eight postings, the last one of what is left
+//! start   := number                                 where the group's first posting begins: 4 bytes if wide, else 2
+//! counts  := number × 8                             `col` bytes each: weights of a posting − 1
 //!
 //! single  := count posting                          the only one, of a layer of one cluster; `col` bytes: weights − 1
 //!
@@ -34,12 +35,15 @@
 
 use crate::WeightType;
 use crate::value::from_bf16;
+use std::hint::select_unpredictable;
 use xmc_sparse::kernels::{LANES, Simd, from_log8};
 
 /// Records of more postings say where each begins.
 pub(crate) const SHORT: usize = 16;
 /// Layers of more clusters list them by number: counting bits would take longer than searching.
 const MAX_BITMAP: usize = 4096;
+/// Words of these.
+pub(crate) const WORDS: usize = MAX_BITMAP / 64;
 
 /// Widths of a layer's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +152,8 @@ impl RecordSize {
             _ if widths.id == 0 => 0,
             n => 1 + leb128_len(first_number(n, postings)),
         };
-        front + widths.clusters_len(n) + n * widths.col + starts_len(n, is_wide(postings))
+        let groups = if n > SHORT { groups_len(widths.col, n, is_wide(postings)) } else { n * widths.col };
+        front + widths.clusters_len(n) + groups
     }
 
     /// Bytes of the record, none without postings.
@@ -177,8 +182,8 @@ pub(crate) fn codes_len(n: usize) -> usize {
     (n - 1).div_ceil(4)
 }
 
-/// Every so many postings of a long record one says where it begins; the others follow from their weights.
-pub(crate) const STRIDE: usize = 8;
+/// Postings of a group of a long record: it says where the first one begins, the others follow from their weights.
+pub(crate) const GROUP: usize = 8;
 
 /// Whether starts need 4 bytes.
 pub(crate) fn is_wide(postings: u64) -> bool {
@@ -190,12 +195,19 @@ pub(crate) fn first_number(n: usize, postings: u64) -> usize {
     2 * n + usize::from(is_wide(postings))
 }
 
+/// Bytes of the groups of a long record.
 #[inline(always)]
-fn starts_len(n: usize, wide: bool) -> usize {
-    if n > SHORT { (n - 1) / STRIDE * start_width(wide) } else { 0 }
+fn groups_len(col: usize, n: usize, wide: bool) -> usize {
+    n * col + n.div_ceil(GROUP) * start_width(wide)
 }
 
-/// Bytes of the start of a posting.
+/// Where group `number` of a long record begins.
+#[inline(always)]
+pub(crate) fn group_at(col: usize, wide: bool, number: usize) -> usize {
+    number * (GROUP * col + start_width(wide))
+}
+
+/// Bytes of the start of a group.
 #[inline(always)]
 pub(crate) fn start_width(wide: bool) -> usize {
     if wide { 4 } else { 2 }
@@ -252,13 +264,14 @@ pub(crate) fn uint(bytes: &[u8], width: usize, at: usize) -> u32 {
 pub(crate) struct Record<'a> {
     widths: Widths,
     pub(crate) n: usize,
-    wide: bool,
+    pub(crate) wide: bool,
     clusters: &'a [u8],
     /// Of a short record, two bits for each posting.
     codes: u32,
-    /// Weights less one: of every posting, or of those in a short record whose code does not tell them.
+    /// Weights less one of the postings of a short record whose code does not tell them, or of the single one.
     counts: &'a [u8],
-    starts: &'a [u8],
+    /// Of a long record.
+    groups: &'a [u8],
     /// The postings, end to end.
     pub(crate) postings: &'a [u8],
 }
@@ -266,27 +279,25 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     /// No postings.
     pub(crate) fn empty(widths: Widths) -> Self {
-        Self { widths, n: 0, wide: false, clusters: &[], codes: 0, counts: &[], starts: &[], postings: &[] }
+        Self { widths, n: 0, wide: false, clusters: &[], codes: 0, counts: &[], groups: &[], postings: &[] }
     }
 
     /// `None` when the bytes are too few.
     #[inline(always)]
     pub(crate) fn parse(widths: Widths, bytes: &'a [u8]) -> Option<Self> {
-        let (first, rest) = match widths.id {
-            0 => (2, bytes),
-            _ => {
-                let (&front, rest) = bytes.split_first()?;
-                if front < LONG {
-                    return Self::parse_short(widths, front, rest);
-                }
-                take_leb128(rest)
-            }
-        };
+        if widths.id == 0 {
+            let (counts, postings) = bytes.split_at_checked(widths.col)?;
+            return Some(Self { n: 1, counts, postings, ..Self::empty(widths) });
+        }
+        let (&front, rest) = bytes.split_first()?;
+        if front < LONG {
+            return Self::parse_short(widths, front, rest);
+        }
+        let (first, rest) = take_leb128(rest);
         let (n, wide) = (first / 2, first % 2 == 1);
         let (clusters, rest) = rest.split_at_checked(widths.clusters_len(n))?;
-        let (counts, rest) = rest.split_at_checked(n * widths.col)?;
-        let (starts, postings) = rest.split_at_checked(starts_len(n, wide))?;
-        Some(Self { widths, n, wide, clusters, codes: 0, counts, starts, postings })
+        let (groups, postings) = rest.split_at_checked(groups_len(widths.col, n, wide))?;
+        Some(Self { widths, n, wide, clusters, codes: 0, counts: &[], groups, postings })
     }
 
     #[inline(always)]
@@ -303,7 +314,7 @@ impl<'a> Record<'a> {
         let (_, rest) = rest.split_at_checked(codes_len(n))?;
         let n_more = (codes & codes >> 1 & 0x5555_5555).count_ones() as usize;
         let (counts, postings) = rest.split_at_checked(n_more * widths.col)?;
-        Some(Self { widths, n, wide: false, clusters, codes, counts, starts: &[], postings })
+        Some(Self { n, clusters, codes, counts, postings, ..Self::empty(widths) })
     }
 
     /// Whether its postings are found one after the other: see [`Record::each_posting`].
@@ -316,7 +327,7 @@ impl<'a> Record<'a> {
     #[inline(always)]
     pub(crate) fn each_posting(&self, mut take: impl FnMut(usize, usize, usize)) {
         if self.widths.id == 0 {
-            return (0..self.n).for_each(|number| take(number, self.n_weights(number), 0));
+            return (0..self.n).for_each(|_| take(0, uint(self.counts, self.widths.col, 0) as usize + 1, 0));
         }
         let (mut codes, mut n_more, mut start) = (self.codes, 0, 0);
         for number in 0..self.n {
@@ -337,37 +348,39 @@ impl<'a> Record<'a> {
         if self.widths.id == 0 { 0 } else { uint(self.clusters, self.widths.id, number) }
     }
 
-    /// Number of weights of posting `number` of a record of more than [`SHORT`].
+    /// Bytes of the groups of a record of more than [`SHORT`].
     #[inline(always)]
-    pub(crate) fn n_weights(&self, number: usize) -> usize {
-        uint(self.counts, self.widths.col, number) as usize + 1
+    pub(crate) fn groups_len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Start and number of weights of posting `number` of a record of more than [`SHORT`].
+    #[inline(always)]
+    pub(crate) fn posting(&self, number: usize) -> (usize, usize) {
+        posting_of_group(self.widths, self.wide, self.groups, number)
     }
 
     /// Number of weights of all postings.
     pub(crate) fn total_weights(&self) -> usize {
         if !self.is_sequential() {
-            return (0..self.n).map(|number| self.n_weights(number)).sum();
+            return (0..self.n).map(|number| self.posting(number).1).sum();
         }
         let mut total = 0;
         self.each_posting(|_, weights, _| total += weights);
         total
     }
 
-    /// Where posting `number` of a record of more than [`SHORT`] begins.
-    #[inline(always)]
-    pub(crate) fn start(&self, number: usize) -> usize {
-        let first = number / STRIDE * STRIDE;
-        let start = match first {
-            0 => 0,
-            _ => uint(self.starts, start_width(self.wide), first / STRIDE - 1) as usize,
-        };
-        (first..number).fold(start, |start, before| start + self.widths.posting_len(self.n_weights(before)))
-    }
-
     /// Number of the posting of `cluster`, in a record of more than [`SHORT`].
-    #[inline(always)]
     pub(crate) fn find(&self, cluster: u32) -> Option<usize> {
-        if self.widths.lists_clusters(self.n) { self.search(cluster) } else { self.count_bits(cluster) }
+        let (number, is_there) = match self.widths.lists_clusters(self.n) {
+            true => self.search(cluster),
+            false => {
+                let mut ranks = [0; WORDS];
+                self.rank_words(&mut ranks);
+                self.rank(&ranks, cluster)
+            }
+        };
+        is_there.then_some(number)
     }
 
     /// Gives `take` the cluster, the number of weights and the bytes of every posting; `None` when they end early.
@@ -389,7 +402,7 @@ impl<'a> Record<'a> {
                 true => self.cluster(number),
                 false => named.next()?,
             };
-            let weights = self.n_weights(number);
+            let weights = self.posting(number).1;
             let (posting, others) = rest.split_at_checked(self.widths.posting_len(weights))?;
             take(cluster, weights, posting);
             rest = others;
@@ -402,31 +415,92 @@ impl<'a> Record<'a> {
         self.clusters[at as usize / 8] >> (at % 8) & 1 == 1
     }
 
+    /// Number of the first posting of `cluster` or one after it, the last one at most, and whether it is that of `cluster`; in a record that
+    /// lists them. Without branches that depend on the data: what a query finds is not foreseeable.
     #[inline(always)]
-    fn search(&self, cluster: u32) -> Option<usize> {
-        let (mut low, mut high) = (0, self.n);
-        while low < high {
-            let middle = (low + high) / 2;
-            if self.cluster(middle) < cluster {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+    pub(crate) fn search(&self, cluster: u32) -> (usize, bool) {
+        match self.widths.id {
+            1 => search_in::<1>(self.clusters, cluster),
+            2 => search_in::<2>(self.clusters, cluster),
+            _ => search_in::<4>(self.clusters, cluster),
         }
-        (low < self.n && self.cluster(low) == cluster).then_some(low)
     }
 
+    /// For each word of bits, in a record that has them, the number of those before it.
     #[inline(always)]
-    fn count_bits(&self, cluster: u32) -> Option<usize> {
-        let words = self.clusters.as_chunks::<8>().0;
-        let (word, bit) = (cluster as usize / 64, cluster % 64);
-        let last = u64::from_le_bytes(*words.get(word)?);
-        if last >> bit & 1 == 0 {
-            return None;
+    pub(crate) fn rank_words(&self, ranks: &mut [u16; WORDS]) {
+        let mut before = 0;
+        for (rank, word) in ranks.iter_mut().zip(self.clusters.as_chunks::<8>().0) {
+            *rank = before;
+            before += u64::from_le_bytes(*word).count_ones() as u16;
         }
-        let before: u32 = words[..word].iter().map(|word| u64::from_le_bytes(*word).count_ones()).sum();
-        Some((before + (last & ((1 << bit) - 1)).count_ones()) as usize)
     }
+
+    /// Number of the posting of `cluster` and whether there is one, in a record of bits with these `ranks`.
+    #[inline(always)]
+    pub(crate) fn rank(&self, ranks: &[u16; WORDS], cluster: u32) -> (usize, bool) {
+        let (word, bit) = (cluster as usize / 64, cluster % 64);
+        let Some(bits) = self.clusters.as_chunks::<8>().0.get(word) else { return (0, false) };
+        let bits = u64::from_le_bytes(*bits);
+        let before = (bits & ((1 << bit) - 1)).count_ones() as usize;
+        (usize::from(ranks[word % WORDS]) + before, bits >> bit & 1 == 1)
+    }
+}
+
+/// [`Record::search`] in numbers of `W` bytes.
+#[inline(always)]
+fn search_in<const W: usize>(ids: &[u8], cluster: u32) -> (usize, bool) {
+    let ids = ids.as_chunks::<W>().0;
+    let (mut first, mut len) = (0, ids.len());
+    if len == 0 {
+        return (0, false);
+    }
+    while len > 1 {
+        let half = len / 2;
+        let is_before = number_of(ids[first + half - 1]) < cluster;
+        first = select_unpredictable(is_before, first + half, first);
+        len -= half;
+    }
+    (first, number_of(ids[first]) == cluster)
+}
+
+#[inline(always)]
+fn number_of<const W: usize>(bytes: [u8; W]) -> u32 {
+    let mut four = [0; 4];
+    four[..W].copy_from_slice(&bytes);
+    u32::from_le_bytes(four)
+}
+
+/// Start and number of weights of posting `number` by the groups of a long record, or by what follows them, too: nothing else is read.
+/// Both are wrong where the bytes end early.
+#[inline(always)]
+pub(crate) fn posting_of_group(widths: Widths, wide: bool, groups: &[u8], number: usize) -> (usize, usize) {
+    let (group, at) = (group_at(widths.col, wide, number / GROUP), number % GROUP);
+    let bytes = groups.get(group..).unwrap_or_default();
+    // A start has four bytes or two, without those that are counts.
+    let start = match bytes.first_chunk::<4>() {
+        Some(four) => u32::from_le_bytes(*four) & if wide { u32::MAX } else { u16::MAX.into() },
+        None => uint(bytes, 2, 0),
+    };
+    let counts = bytes.get(start_width(wide)..).unwrap_or_default();
+    if widths.col > 1 {
+        let weights = |at| uint(counts, widths.col, at) as usize + 1;
+        let before: usize = (0..at).map(|before| widths.posting_len(weights(before))).sum();
+        return (start as usize + before, weights(at));
+    }
+    let counts: [u8; GROUP] = match counts.first_chunk() {
+        Some(counts) => *counts,
+        None => std::array::from_fn(|at| counts.get(at).copied().unwrap_or(0)),
+    };
+    // All eight, and without those from `at` on: a loop of unforeseeable rounds takes longer.
+    let (value, most) = (widths.value.len(1) as u16, widths.sibling_bits as u16);
+    let mut before = 0;
+    for (place, &count) in counts.iter().enumerate() {
+        let weights = u16::from(count) + 1;
+        let len = weights * value + weights.min(most);
+        before += if place < at { len } else { 0 };
+    }
+    (start as usize + usize::from(before), usize::from(counts[at]) + 1)
 }
 
 /// Appends the posting of `columns`, which increase, and their `values`.
