@@ -59,7 +59,7 @@ impl LaneSolver {
 
     /// The weights of the last solve, those of at least `threshold` in absolute value.
     pub fn weights(&self, rows: &CompactRows, targets: &Targets, threshold: f32) -> GroupWeights {
-        self.solved(rows, targets).weights(threshold, None)
+        self.solved(rows, targets).weights(threshold, None, self.isa)
     }
 
     /// The weights of the last solve that `params` keeps: by its threshold and its largest number for a label.
@@ -69,7 +69,8 @@ impl LaneSolver {
         rows: &CompactRows,
         targets: &Targets,
     ) -> GroupWeights {
-        self.solved(rows, targets).weights(params.threshold, params.max_nonzeros_per_label)
+        let limit = params.max_nonzeros_per_label;
+        self.solved(rows, targets).weights(params.threshold, limit, self.isa)
     }
 
     fn solved<'a>(&'a self, rows: &'a CompactRows, targets: &'a Targets) -> Solved<'a> {

@@ -4,7 +4,8 @@ use crate::epoch::Primal;
 use crate::{CompactRows, LANES, Targets};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use xmc_sparse::kernels::Lanes;
+use std::ops::Range;
+use xmc_sparse::kernels::{Isa, Lanes, Simd, WithSimd, dispatch, dispatch_on};
 
 /// Weights of up to [`LANES`] labels, one row for each feature that has any.
 ///
@@ -46,29 +47,6 @@ impl GroupWeights {
     }
 }
 
-/// What a weight needs to be kept.
-struct Bar {
-    threshold: f32,
-    /// The [`rank`] that a weight of each lane must reach, where their number is limited.
-    least_rank: Option<[u64; LANES]>,
-}
-
-impl Bar {
-    /// Lanes whose weight is kept; those without a label are zero and so never are.
-    #[inline]
-    fn kept(&self, rows: &CompactRows, feature: u32, weights: &Lanes) -> u16 {
-        let large = (0..LANES).fold(0u16, |mask, lane| {
-            let weight = weights.0[lane];
-            mask | (u16::from(weight != 0.0 && weight.abs() >= self.threshold) << lane)
-        });
-        let Some(least) = self.least_rank.as_ref().filter(|_| large != 0) else { return large };
-        let column = rows.original_feature(feature);
-        (0..LANES).fold(large, |mask, lane| {
-            mask & !(u16::from(rank(weights.0[lane], column) < least[lane]) << lane)
-        })
-    }
-}
-
 /// The constant feature's number: after all others.
 const BIAS: u32 = u32::MAX;
 
@@ -107,36 +85,32 @@ pub(crate) struct Solved<'a> {
 }
 
 impl Solved<'_> {
-    /// The weights of at least `threshold`, of each label the `limit` largest.
-    pub(crate) fn weights(&self, threshold: f32, limit: Option<usize>) -> GroupWeights {
-        let bar = self.bar(threshold, limit);
-        // Counted first: the root has millions of weights, and a vector that grows holds them twice.
-        let (mut n_features, mut n_values) = (0, 0);
-        self.each_feature(|feature, weights| {
-            let kept = bar.kept(self.rows, feature, weights);
-            n_features += usize::from(kept != 0);
-            n_values += kept.count_ones() as usize;
-        });
+    /// The weights of at least `threshold`, of each label the `limit` largest. `isa` finds them; the best one of the machine unless given.
+    pub(crate) fn weights(&self, threshold: f32, limit: Option<usize>, isa: Option<Isa>) -> GroupWeights {
+        // Found and counted first: the root has millions of weights, and a vector that grows holds them twice.
+        let find = FindLarge { solved: self, threshold };
+        let mut kept = isa.map_or_else(|| dispatch(find), |isa| dispatch_on(isa, find));
+        let least = limit.map(|limit| self.least_ranks(&kept, limit));
+        if let Some(least) = &least {
+            self.drop_below(&mut kept, least);
+        }
+        let n_features = kept.iter().filter(|&&lanes| lanes != 0).count();
         let mut out = GroupWeights {
             features: Vec::with_capacity(n_features),
             lanes: Vec::with_capacity(n_features),
-            values: Vec::with_capacity(n_values),
-            bias: self.bias(&bar),
+            values: Vec::with_capacity(kept.iter().map(|lanes| lanes.count_ones() as usize).sum()),
+            bias: self.bias(least.as_ref()),
             dense: self.dense(),
         };
-        self.each_feature(|feature, weights| {
-            out.push(feature, weights, bar.kept(self.rows, feature, weights));
-        });
+        self.each_kept(&kept, |feature, weights| out.push(feature, weights, kept[feature as usize]));
         out
     }
 
-    fn bar(&self, threshold: f32, limit: Option<usize>) -> Bar {
-        let bar = Bar { threshold, least_rank: None };
-        let Some(limit) = limit else { return bar };
+    /// The [`rank`] that a weight of each lane must reach to be one of its `limit` largest among those in `kept` and the intercept.
+    fn least_ranks(&self, kept: &[u16], limit: usize) -> [u64; LANES] {
         let mut largest: [Largest; LANES] = Default::default();
-        self.each_feature(|feature, weights| {
-            let (mut rest, column) =
-                (bar.kept(self.rows, feature, weights), self.rows.original_feature(feature));
+        self.each_kept(kept, |feature, weights| {
+            let (mut rest, column) = (kept[feature as usize], self.rows.original_feature(feature));
             while rest != 0 {
                 let lane = rest.trailing_zeros() as usize;
                 largest[lane].push(limit, rank(weights.0[lane], column));
@@ -146,13 +120,24 @@ impl Solved<'_> {
         for (largest, &bias) in largest.iter_mut().zip(&self.primal.bias.0) {
             largest.push(limit, rank(bias, BIAS));
         }
-        Bar { least_rank: Some(largest.map(|largest| largest.least(limit))), ..bar }
+        largest.map(|largest| largest.least(limit))
+    }
+
+    /// Takes weights of lower ranks than `least` out of `kept`.
+    fn drop_below(&self, kept: &mut [u16], least: &[u64; LANES]) {
+        let mut lower = Vec::new();
+        self.each_kept(kept, |feature, weights| {
+            let column = self.rows.original_feature(feature);
+            let is_low = |lane: usize| rank(weights.0[lane], column) < least[lane];
+            lower.push((feature, (0..LANES).fold(0, |mask, lane| mask | u16::from(is_low(lane)) << lane)));
+        });
+        lower.into_iter().for_each(|(feature, lanes)| kept[feature as usize] &= !lanes);
     }
 
     /// Intercepts, label by label; 0 where larger weights have left no room.
-    fn bias(&self, bar: &Bar) -> Vec<f32> {
+    fn bias(&self, least: Option<&[u64; LANES]>) -> Vec<f32> {
         let lanes = self.primal.bias.0[..self.targets.n_lanes()].iter().enumerate();
-        let fits = |lane: usize, bias| bar.least_rank.is_none_or(|least| rank(bias, BIAS) >= least[lane]);
+        let fits = |lane: usize, bias| least.is_none_or(|least| rank(bias, BIAS) >= least[lane]);
         lanes.map(|(lane, &bias)| if fits(lane, bias) { bias * self.rows.bias } else { 0.0 }).collect()
     }
 
@@ -162,36 +147,78 @@ impl Solved<'_> {
         (0..self.targets.n_lanes()).flat_map(|lane| columns.iter().map(move |w| w.0[lane])).collect()
     }
 
-    /// Hands on the weights of every feature, in order of its number.
-    fn each_feature(&self, mut visit: impl FnMut(u32, &Lanes)) {
-        let mut visit = |feature: u32, weights: &Lanes| match self.rows.roots.get(feature as usize) {
+    /// Hands on the weights of every feature that has any in `kept`, in order of its number.
+    fn each_kept(&self, kept: &[u16], mut visit: impl FnMut(u32, &Lanes)) {
+        let mut visit = |feature: usize, weights: &Lanes| match self.rows.roots.get(feature) {
             // That of each of the columns that it stands for.
-            Some(&root) if root > 1.0 => visit(feature, &Lanes(weights.0.map(|weight| weight / root))),
-            _ => visit(feature, weights),
+            Some(&root) if root > 1.0 => visit(feature as u32, &Lanes(weights.0.map(|weight| weight / root))),
+            _ => visit(feature as u32, weights),
         };
-        for (feature, weights) in self.primal.sparse.iter().enumerate() {
-            visit(feature as u32, weights);
+        let n_shared = self.primal.sparse.len();
+        for (feature, weights) in self.primal.sparse.iter().enumerate().filter(|(at, _)| kept[*at] != 0) {
+            visit(feature, weights);
         }
-        for row in 0..self.rows.n_rows() {
-            self.each_own_feature(row, &mut visit);
+        for (row, own) in self.rows_of_own() {
+            let signed = self.signed_duals(row);
+            for own in own.filter(|own| kept[n_shared + own] != 0) {
+                visit(n_shared + own, &Lanes(signed.0.map(|dual| dual * self.rows.own_values[own])));
+            }
         }
     }
 
-    /// Features that only `row` has: `w = v · yα` (see [`crate::CompactRows`]).
-    fn each_own_feature(&self, row: usize, visit: &mut impl FnMut(u32, &Lanes)) {
-        let Self { rows, targets, alpha, .. } = self;
-        let range = rows.own_ptr[row] as usize..rows.own_ptr[row + 1] as usize;
-        if range.is_empty() || alpha[row] == Lanes::ZERO {
-            return;
+    /// Rows that have features of their own, and numbers of these: those whose weights are not all 0.
+    fn rows_of_own(&self) -> impl Iterator<Item = (usize, Range<usize>)> + '_ {
+        let own_of = |row: usize| self.rows.own_ptr[row] as usize..self.rows.own_ptr[row + 1] as usize;
+        let all = (0..self.rows.n_rows()).map(move |row| (row, own_of(row)));
+        all.filter(|(row, own)| !own.is_empty() && self.alpha[*row] != Lanes::ZERO)
+    }
+
+    /// `yα` of each lane: a feature of value `v` that only `row` has weighs `v · yα` (see [`crate::CompactRows`]).
+    #[inline(always)]
+    fn signed_duals(&self, row: usize) -> Lanes {
+        let (alpha, positive) = (&self.alpha[row].0, self.targets.positive[row]);
+        Lanes(std::array::from_fn(|lane| if positive >> lane & 1 == 1 { alpha[lane] } else { -alpha[lane] }))
+    }
+}
+
+/// For every feature the lanes whose weight is not 0, and at least `threshold` in absolute value; lanes without a label are zero.
+#[derive(Clone, Copy)]
+struct FindLarge<'a> {
+    solved: &'a Solved<'a>,
+    threshold: f32,
+}
+
+impl WithSimd for FindLarge<'_> {
+    type Output = Vec<u16>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<u16> {
+        let Solved { rows, primal, .. } = self.solved;
+        let n_shared = primal.sparse.len();
+        let mut found = vec![0; n_shared + rows.own_values.len()];
+        for (feature, weights) in primal.sparse.iter().enumerate() {
+            found[feature] = self.large(simd, feature, simd.load(weights));
         }
-        let positive = targets.positive[row];
-        let signed: [f32; LANES] = std::array::from_fn(|lane| {
-            let alpha = alpha[row].0[lane];
-            if positive >> lane & 1 == 1 { alpha } else { -alpha }
-        });
-        for own in range {
-            let weights = Lanes(signed.map(|dual| dual * rows.own_values[own]));
-            visit((rows.n_shared() + own) as u32, &weights);
+        for (row, own) in self.solved.rows_of_own() {
+            let signed = simd.load(&self.solved.signed_duals(row));
+            for own in own {
+                let weights = simd.mul(signed, simd.splat(rows.own_values[own]));
+                found[n_shared + own] = self.large(simd, n_shared + own, weights);
+            }
         }
+        found
+    }
+}
+
+impl FindLarge<'_> {
+    #[inline(always)]
+    fn large<S: Simd>(&self, simd: S, feature: usize, weights: S::V) -> u16 {
+        let weights = match self.solved.rows.roots.get(feature) {
+            Some(&root) if root > 1.0 => simd.div(weights, simd.splat(root)),
+            _ => weights,
+        };
+        let zero = simd.splat(0.0);
+        let magnitude = simd.max(weights, simd.sub(zero, weights));
+        simd.ne(weights, zero) & !simd.lt(magnitude, simd.splat(self.threshold))
     }
 }
