@@ -58,6 +58,9 @@ const STRIPE_ENTRIES: usize = 1 << 22;
 /// Stripes for each thread at most.
 const STRIPES_PER_THREAD: usize = 2;
 
+/// Entries from which on sorting by digits is the faster way.
+const RADIX: usize = 256;
+
 /// Marks a feature that is dropped.
 const DROPPED: u32 = u32::MAX;
 
@@ -145,6 +148,13 @@ impl NodeRow {
         });
         self.own += own;
     }
+
+    fn sort(&mut self) {
+        match self.entries.len() {
+            ..RADIX => self.entries.sort_unstable_by_key(|entry| entry.feature),
+            _ => radsort::sort_by_key(&mut self.entries, |entry| entry.feature),
+        }
+    }
 }
 
 /// Makes a root of rows that come in several blocks, so that not all of them must be there twice.
@@ -178,7 +188,7 @@ impl NodeBuilder {
         let mut node = Node { rows, ..node };
         node.rows.par_iter_mut().with_min_len(64).for_each(|row| {
             row.renumber(&new_ids);
-            row.entries.sort_unstable_by_key(|entry| entry.feature);
+            row.sort();
             // At the root, memory that vectors leave unused adds up.
             row.entries.shrink_to_fit();
         });
