@@ -182,6 +182,42 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn fused_instruction_sets_give_the_same_bits(
+        cluster in cluster(), loss in prop::sample::select(&Loss::ALL[..]),
+    ) {
+        let params = SvmParams::default().loss(loss).check().unwrap();
+        // On Arm portable lanes are fused as well.
+        let fused = |isa: &Isa| *isa != Isa::Portable || cfg!(target_arch = "aarch64");
+        let mut found = Isa::available().into_iter().filter(fused).map(|isa| batched(isa, &params, &cluster).1);
+        let first = found.next();
+        found.for_each(|next| assert_eq!(Some(next), first));
+    }
+}
+
+/// The same bits on every kind of machine: what AVX2, AVX-512 and NEON have in common.
+#[test]
+fn the_bits_are_those_of_any_other_machine() {
+    let rows = (0..300u32).map(|i| vec![(i % 7, 0.3), (i * i % 11 + 7, 0.7), (i % 29, 0.1)]).collect();
+    let dense = (0..300 * 5).map(|i: i32| (i * i % 101) as f32 / 70.0 - 0.7).collect();
+    let positives = (0..16).map(|l| (0..300).filter(|i| i * i % 23 == l).collect()).collect();
+    let cluster = Cluster::plain(features(rows, 5, dense), positives);
+    let fused = |isa: &Isa| *isa != Isa::Portable || cfg!(target_arch = "aarch64");
+    for isa in Isa::available().into_iter().filter(fused) {
+        // The logarithms of the logistic loss are the C library's.
+        let hashes = [Loss::SquaredHinge, Loss::Hinge].map(|loss| {
+            let params = SvmParams::default().loss(loss).check().unwrap();
+            let GroupWeights { values, dense, bias, .. } = batched(isa, &params, &cluster).1;
+            let all = values.iter().chain(&dense).chain(&bias);
+            all.fold(0u32, |hash, value| hash.rotate_left(5).wrapping_mul(0x9e37_79b1) ^ value.to_bits())
+        });
+        assert_eq!(hashes, [4_144_743_337, 3_514_700_903], "{isa:?}");
+    }
+}
+
 fn titles() -> Cluster {
     let rows = (0..50u32).map(|i| vec![(i % 7, 1.0), (i % 5 + 10, 0.5), (i % 30, 0.25)]).collect();
     let positives = (0..16).map(|l| (0..50).filter(|i| i % 16 == l).collect()).collect();

@@ -5,7 +5,7 @@
 //! * [`RankedLists`]: scored ids, best first, one list for each instance.
 //! * [`combine()`]: the ranked lists of several models as one.
 //! * [`run_in_order`]: independent jobs, started in order.
-//! * [`kernels`]: run-time dispatch over AVX-512, AVX2 and portable lanes.
+//! * [`kernels`]: run-time dispatch over AVX-512, AVX2, NEON and portable lanes.
 //!
 //! ```
 //! use xmc_sparse::Csr;

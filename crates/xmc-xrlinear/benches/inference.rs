@@ -11,6 +11,7 @@ use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::sync::OnceLock;
+use xmc_sparse::kernels::Isa;
 use xmc_sparse::{Csr, Features, NoProgress};
 use xmc_store::ModelWriter;
 use xmc_tree::{LabelTree, Matcher, Search, SearchParams, TreeLayer};
@@ -44,9 +45,9 @@ fn fixture(with_dense: bool, weights: WeightType) -> Fixture {
     Fixture { model, queries }
 }
 
-fn sparse() -> &'static Fixture {
-    static FIXTURE: OnceLock<Fixture> = OnceLock::new();
-    FIXTURE.get_or_init(|| fixture(false, WeightType::Bf16))
+fn sparse(weights: WeightType) -> &'static Fixture {
+    static FIXTURES: [OnceLock<Fixture>; 3] = [const { OnceLock::new() }; 3];
+    FIXTURES[weights as usize].get_or_init(|| fixture(false, weights))
 }
 
 fn with_dense() -> &'static Fixture {
@@ -86,9 +87,9 @@ fn data(n_samples: usize, n_dense: usize, rng: &mut impl Rng) -> (Features, Csr)
 }
 
 /// One query after the other on one thread, the buffers kept.
-fn one_by_one(bencher: Bencher, fixture: &Fixture, beam_size: usize) {
+fn one_by_one(bencher: Bencher, fixture: &Fixture, beam_size: usize, mut scratch: Scratch) {
     let search = SearchParams::default().beam_size(beam_size);
-    let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+    let mut out = Vec::new();
     let mut rows = (0..N_QUERIES).cycle();
     bencher.counter(ItemsCount::new(1usize)).bench_local(|| {
         let row = fixture.queries.row(rows.next().unwrap());
@@ -99,12 +100,23 @@ fn one_by_one(bencher: Bencher, fixture: &Fixture, beam_size: usize) {
 
 #[divan::bench(args = [1, 10, 50])]
 fn single_sparse(bencher: Bencher, beam_size: usize) {
-    one_by_one(bencher, sparse(), beam_size);
+    one_by_one(bencher, sparse(WeightType::Bf16), beam_size, Scratch::default());
+}
+
+/// Each way of adding up, on each instruction set.
+fn kernels() -> Vec<(WeightType, Isa)> {
+    let all = [WeightType::Bf16, WeightType::F32, WeightType::Int8];
+    all.into_iter().flat_map(|weights| Isa::available().into_iter().map(move |isa| (weights, isa))).collect()
+}
+
+#[divan::bench(args = kernels())]
+fn single_on(bencher: Bencher, &(weights, isa): &(WeightType, Isa)) {
+    one_by_one(bencher, sparse(weights), 10, Scratch::on(isa));
 }
 
 #[divan::bench(args = [10])]
 fn single_with_dense(bencher: Bencher, beam_size: usize) {
-    one_by_one(bencher, with_dense(), beam_size);
+    one_by_one(bencher, with_dense(), beam_size, Scratch::default());
 }
 
 /// All queries at once, on all cores.
@@ -117,7 +129,7 @@ fn together(bencher: Bencher, fixture: &Fixture) {
 
 #[divan::bench(sample_count = 20)]
 fn batch_sparse(bencher: Bencher) {
-    together(bencher, sparse());
+    together(bencher, sparse(WeightType::Bf16));
 }
 
 #[divan::bench(sample_count = 20)]
@@ -127,5 +139,5 @@ fn batch_with_dense(bencher: Bencher) {
 
 #[divan::bench(sample_count = 20)]
 fn batch_sparse_f32(bencher: Bencher) {
-    together(bencher, &fixture(false, WeightType::F32));
+    together(bencher, sparse(WeightType::F32));
 }

@@ -5,7 +5,7 @@ use crate::groups::FeatureGroups;
 use crate::part::{FETCH, Part, part_prefix};
 use crate::record::{GROUP, Record, WORDS, Widths, accumulate, group_at, posting_of_group};
 use std::ops::Range;
-use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch, prefetch};
+use xmc_sparse::kernels::{Isa, LANES, Simd, WithSimd, dispatch, dispatch_on, prefetch};
 use xmc_sparse::{Row, Scored};
 use xmc_store::{Container, ModelWriter};
 use xmc_tree::TreeLayer;
@@ -39,9 +39,15 @@ pub(crate) struct LayerScratch {
     /// Postings of the query's features in the beam's clusters; the first `n_hits` count.
     hits: Vec<Hit>,
     n_hits: usize,
+    isa: Option<Isa>,
 }
 
 impl LayerScratch {
+    /// Buffers with which scores are made on one instruction set.
+    pub(crate) fn on(isa: Isa) -> Self {
+        Self { isa: Some(isa), ..Self::default() }
+    }
+
     /// Makes ready for another instance, on layers whose features are in `groups`.
     pub(crate) fn begin(&mut self, groups: &FeatureGroups, row: Row<'_>) {
         groups.find_records(row.sparse.indices, &mut self.records);
@@ -180,7 +186,12 @@ impl LayerWeights {
         scratch: &mut LayerScratch,
         margins: &mut Vec<f32>,
     ) {
-        dispatch(ScoreLayer { weights: self, layer, row, beam, scratch, margins });
+        let isa = scratch.isa;
+        let work = ScoreLayer { weights: self, layer, row, beam, scratch, margins };
+        match isa {
+            None => dispatch(work),
+            Some(isa) => dispatch_on(isa, work),
+        }
     }
 
     /// Adds the part of `feature`, of value `x`, in the margins of `cluster`'s children to `sums`, which has room for

@@ -6,6 +6,7 @@ use crate::record::Widths;
 use crate::{LayerWeights, WeightType, XrLinearError};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
+use xmc_sparse::kernels::Isa;
 use xmc_sparse::{Features, Progress, RankedLists, Row, Scored};
 use xmc_store::{Container, ModelWriter};
 use xmc_tree::{LabelTree, LayerScorer, Matcher, Search, SearchScratch, TreeLayer};
@@ -202,6 +203,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Buffers with which scores are made on one instruction set: for tests and benchmarks.
+    pub fn on(isa: Isa) -> Self {
+        Self { layer: LayerScratch::on(isa), ..Self::default() }
+    }
+
     /// Inner products (margins computed) so far.
     pub fn n_inner_products(&self) -> u64 {
         self.search.n_inner_products()

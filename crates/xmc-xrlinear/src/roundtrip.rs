@@ -16,6 +16,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::{BTreeMap, BTreeSet};
 use xmc_linear::{CompactRows, Compactor, GroupWeights, LANES};
+use xmc_sparse::kernels::Isa;
 use xmc_sparse::{Csr, Features, Row, Scored, SparseRow};
 use xmc_store::ModelWriter;
 use xmc_tree::TreeLayer;
@@ -152,7 +153,7 @@ fn compact(n_features: usize, features: &[u32]) -> CompactRows {
     Compactor::new(n_features).compact(&x, &all, None, 1.0)
 }
 
-/// Scores random instances with beams of every width.
+/// Scores random instances with beams of every width, on every instruction set.
 fn assert_read_back(sample: &Sample, seed: u64) {
     let rng = &mut Xoshiro256PlusPlus::seed_from_u64(seed);
     let n_clusters = sample.layer.n_parents();
@@ -160,7 +161,7 @@ fn assert_read_back(sample: &Sample, seed: u64) {
     let firsts: Vec<u32> = more.into_iter().chain([0]).collect::<BTreeSet<_>>().into_iter().collect();
     let stored = sample.store(&firsts, rng).unwrap();
     assert_eq!(stored.n_weights(), sample.weights.values().map(|entries| entries.len() as u64).sum::<u64>());
-    let (mut scratch, mut margins) = (LayerScratch::default(), Vec::new());
+    let mut scratches: Vec<LayerScratch> = Isa::available().into_iter().map(LayerScratch::on).collect();
     for width in [1, 2, 10, n_clusters / 3, n_clusters] {
         let mut beam: Vec<Scored> = (0..n_clusters as u32).map(|id| Scored { id, score: 0.0 }).collect();
         beam.shuffle(rng);
@@ -169,11 +170,14 @@ fn assert_read_back(sample: &Sample, seed: u64) {
         let indices: Vec<u32> = (0..sample.n_features as u32 + 2).filter(|_| rng.gen_bool(0.7)).collect();
         let values: Vec<f32> = indices.iter().map(|_| rng.gen_range(-1.0..1.0)).collect();
         let sparse = SparseRow { indices: &indices, values: &values };
-        margins.clear();
         let row = Row { sparse, dense: &[] };
-        scratch.begin(stored.groups(), row);
-        stored.score(&sample.layer, row, &beam, &mut scratch, &mut margins);
-        assert_same(&margins, &sample.margins(sparse, &beam));
+        let expected = sample.margins(sparse, &beam);
+        for scratch in &mut scratches {
+            let mut margins = Vec::new();
+            scratch.begin(stored.groups(), row);
+            stored.score(&sample.layer, row, &beam, scratch, &mut margins);
+            assert_same(&margins, &expected);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Lanes in plain Rust: the reference, and what machines without AVX2 run.
+//! Lanes in plain Rust: the reference, and what machines with neither AVX2 nor NEON run.
 
-use super::{LANES, Lanes, Simd};
+use super::{LANES, Lanes, Simd, mul_add};
 use std::array::from_fn;
 
 /// Plain Rust lanes; available everywhere.
@@ -40,12 +40,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        // Without the instruction `mul_add` is a slow library call; every 64-bit Arm machine has it.
-        if cfg!(target_arch = "aarch64") {
-            from_fn(|l| a[l].mul_add(b[l], c[l]))
-        } else {
-            from_fn(|l| a[l] * b[l] + c[l])
-        }
+        from_fn(|l| mul_add(a[l], b[l], c[l]))
     }
     #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
@@ -73,6 +68,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
-        v.iter().sum()
+        let eight: [f32; 8] = from_fn(|l| v[l] + v[l + 8]);
+        let four: [f32; 4] = from_fn(|l| eight[l] + eight[l + 4]);
+        (four[0] + four[2]) + (four[1] + four[3])
     }
 }
