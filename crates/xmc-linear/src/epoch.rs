@@ -42,6 +42,16 @@ pub(crate) struct Gap {
     pub(crate) min: Lanes,
 }
 
+/// What came of a pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    pub(crate) gap: Gap,
+    /// Entries of the instances visited.
+    pub(crate) entries: u64,
+    /// Entries of those whose dual variables changed.
+    pub(crate) moved: u64,
+}
+
 /// Everything that a pass reads and changes.
 pub(crate) struct Epoch<'a, L> {
     pub(crate) loss: L,
@@ -66,10 +76,10 @@ pub(crate) struct Epoch<'a, L> {
 }
 
 impl<L: DualLoss> WithSimd for Epoch<'_, L> {
-    type Output = Gap;
+    type Output = Pass;
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) -> Gap {
+    fn run<S: Simd>(mut self, simd: S) -> Pass {
         let fetch = self.primal.sparse.len() > FETCH_ABOVE;
         let plain = self.costs.is_none() && self.taking_part.is_none();
         match (fetch, plain) {
@@ -87,6 +97,8 @@ struct Running<S: Simd> {
     min: S::V,
     bias: S::V,
     shrink: Shrink<S>,
+    entries: u64,
+    moved: u64,
 }
 
 impl<S: Simd> Running<S> {
@@ -111,12 +123,14 @@ enum Visit<S: Simd> {
 // `FETCH`: ask for memory ahead. `PLAIN`: no costs of pairs and no restriction, and no code for them.
 impl<L: DualLoss> Epoch<'_, L> {
     #[inline(always)]
-    fn pass<S: Simd, const FETCH: bool, const PLAIN: bool>(&mut self, simd: S) -> Gap {
+    fn pass<S: Simd, const FETCH: bool, const PLAIN: bool>(&mut self, simd: S) -> Pass {
         let mut running = Running::<S> {
             max: simd.splat(f32::NEG_INFINITY),
             min: simd.splat(f32::INFINITY),
             bias: simd.load(&self.primal.bias),
             shrink: Shrink { above: simd.load(&self.shrink_above), below: simd.load(&self.shrink_below) },
+            entries: 0,
+            moved: 0,
         };
         if self.rows.n_dense == 0 {
             self.visit_in_turn::<S, FETCH, PLAIN>(simd, &mut running, None);
@@ -131,7 +145,7 @@ impl<L: DualLoss> Epoch<'_, L> {
         simd.store(&mut gap.max, running.max);
         simd.store(&mut gap.min, running.min);
         simd.store(&mut self.primal.bias, running.bias);
-        gap
+        Pass { gap, entries: running.entries, moved: running.moved }
     }
 
     /// Visits instances one by one; `few` holds the dense weights, if there are any.
@@ -256,6 +270,7 @@ impl<L: DualLoss> Epoch<'_, L> {
             return Visit::Unchanged;
         }
         let (head, entries) = self.rows.row(row);
+        running.entries += entries.len() as u64;
         let positive = self.positive[row];
         let cost = self.loss.cost(simd, positive, head.inverse_weight, self.pair_cost::<S, PLAIN>(simd, row));
         let at = Coordinate {
@@ -275,6 +290,7 @@ impl<L: DualLoss> Epoch<'_, L> {
         if simd.ne(stepped.dual, at.dual) == 0 {
             return Visit::Unchanged;
         }
+        running.moved += entries.len() as u64;
         let step = simd.mul(at.sign, stepped.change);
         simd.store(&mut self.duals[row], stepped.dual);
         running.bias = simd.fma(step, simd.splat(self.rows.bias), running.bias);

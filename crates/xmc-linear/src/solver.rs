@@ -1,7 +1,7 @@
 //! The batched solver: passes, shrinking and the end of each lane.
 
 use crate::dual::{DualLoss, Hinge, Logistic, SquaredHinge};
-use crate::epoch::{Epoch, Gap, Primal};
+use crate::epoch::{Epoch, Gap, Pass, Primal};
 use crate::weights::Solved;
 use crate::{CheckedSvmParams, CompactRows, GroupWeights, Loss, Targets};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -15,6 +15,10 @@ pub struct SolveReport {
     pub passes: u32,
     /// Instances visited in all passes.
     pub visits: u64,
+    /// Sparse entries of these instances, without the features that only one instance has.
+    pub entries: u64,
+    /// Those of the visits that changed the weights.
+    pub moved: u64,
     /// Lanes that reached `max_iter` before `eps`.
     pub unconverged: u32,
 }
@@ -94,7 +98,8 @@ impl LaneSolver {
             self.active.shuffle(&mut rng);
             report.passes += 1;
             report.visits += self.active.len() as u64;
-            let gap = self.pass(loss, rows, targets, &lanes);
+            let Pass { gap, entries, moved } = self.pass(loss, rows, targets, &lanes);
+            (report.entries, report.moved) = (report.entries + entries, report.moved + moved);
             // Shrinking removes instances within the pass: only a pass that kept all proves optimality.
             let complete = self.active.len() == rows.n_rows();
             lanes.judge(&gap, params.eps, complete);
@@ -141,7 +146,7 @@ impl LaneSolver {
         rows: &CompactRows,
         targets: &Targets,
         lanes: &LaneStates,
-    ) -> Gap {
+    ) -> Pass {
         let epoch = Epoch {
             loss,
             rows,

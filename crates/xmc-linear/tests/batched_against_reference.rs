@@ -225,6 +225,18 @@ fn titles() -> Cluster {
 }
 
 #[test]
+fn entries_of_visits_are_counted() {
+    // Each row has three entries, none of them alone in its column.
+    let rows = (0..50u32).map(|i| vec![(i % 7, 1.0), (i % 5 + 10, 0.5), (i % 6 + 20, 0.25)]).collect();
+    let cluster = Cluster { x: features(rows, 0, Vec::new()), ..titles() };
+    for isa in Isa::available() {
+        let report = reported(isa, &SvmParams::default().check().unwrap(), &cluster).2;
+        assert_eq!(report.entries, 3 * report.visits, "{isa:?}");
+        assert!(report.moved > 0 && report.moved <= report.entries && report.moved % 3 == 0, "{isa:?}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bits() {
     let cluster = titles();
     for loss in Loss::ALL {

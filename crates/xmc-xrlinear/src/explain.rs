@@ -73,6 +73,11 @@ impl MarginParts {
 }
 
 impl SearchTrace<'_> {
+    /// The beam of each layer.
+    pub(crate) fn beams(&self) -> impl Iterator<Item = &[Scored]> {
+        self.layers.iter().map(|(beam, _)| &beam[..])
+    }
+
     /// The labels found, best first: what [`Matcher::predict_row`] returns.
     pub fn labels(&self) -> &[Scored] {
         &self.labels

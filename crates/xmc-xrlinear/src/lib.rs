@@ -11,6 +11,7 @@
 mod assemble;
 mod chunk;
 mod compress;
+mod contents;
 mod error;
 mod explain;
 mod groups;
@@ -32,6 +33,7 @@ mod upper;
 mod value;
 
 pub use compress::Compression;
+pub use contents::Traffic;
 pub use error::XrLinearError;
 pub use explain::{MarginParts, SearchTrace, TraceStep};
 pub use heads::DenseHeads;

@@ -216,6 +216,13 @@ impl Part {
         Some((weights, record.postings.get(start..start + self.widths.posting_len(weights))?))
     }
 
+    /// Bytes that are read to find record `number`: an entry of the directory, and the lengths of its block.
+    pub(crate) fn directory_bytes(&self, number: u32) -> usize {
+        let block = number as usize / BLOCK;
+        let Some(&packed) = self.blocks.get(block) else { return 0 };
+        8 + BLOCK.min(self.n_records - block * BLOCK) * (packed >> 62) as usize
+    }
+
     /// Start and length of records by their `numbers`. All are looked up before any is read: their cache misses overlap.
     #[inline(always)]
     pub(crate) fn find_records(&self, numbers: &[u32], found: &mut Vec<(usize, usize)>) {

@@ -323,6 +323,19 @@ impl<'a> Record<'a> {
         self.n <= SHORT
     }
 
+    /// Bytes of all that stands before the postings, and of the clusters among it.
+    pub(crate) fn head_lens(&self) -> (usize, usize) {
+        let codes = if self.widths.is_short(self.n) { codes_len(self.n) } else { 0 };
+        let front = if self.widths.is_short(self.n) { 1 } else { 3 };
+        let clusters = self.clusters.len();
+        (front + codes + clusters + self.counts.len() + self.starts.len(), clusters)
+    }
+
+    /// Whether it lists its clusters by number.
+    pub(crate) fn lists_clusters(&self) -> bool {
+        self.widths.lists_clusters(self.n)
+    }
+
     /// Gives `take` number, weights and start of each posting of a record of up to [`SHORT`].
     #[inline(always)]
     pub(crate) fn each_posting(&self, mut take: impl FnMut(usize, usize, usize)) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compress;
+mod contents;
 mod damage;
 mod dense;
 mod errors;
