@@ -1,7 +1,7 @@
 //! What the layers hold and what a search reads of it, for benchmarks and other observers: nothing here is on the way of a prediction.
 
 use crate::part::Part;
-use crate::record::{Record, STRIDE, take_columns};
+use crate::record::{Record, take_columns};
 use crate::{LayerWeights, XrLinear};
 use xmc_sparse::{FeatureId, Row, Scored};
 use xmc_tree::Search;
@@ -61,8 +61,7 @@ fn part_traffic(part: &Part, number: u32, beam: &[Scored]) -> Traffic {
         }
     });
     if !record.is_sequential() {
-        // A count for each posting from one that says where it begins, half of them on average.
-        sum.bytes += sum.postings * (STRIDE as u64 / 2 + 2);
+        sum.bytes += sum.postings * record.group_bytes() as u64;
     }
     sum
 }

@@ -328,7 +328,7 @@ impl<'a> Record<'a> {
         let codes = if self.widths.is_short(self.n) { codes_len(self.n) } else { 0 };
         let front = if self.widths.is_short(self.n) { 1 } else { 3 };
         let clusters = self.clusters.len();
-        (front + codes + clusters + self.counts.len() + self.starts.len(), clusters)
+        (front + codes + clusters + self.counts.len() + self.groups.len(), clusters)
     }
 
     /// Whether it lists its clusters by number.
@@ -359,6 +359,11 @@ impl<'a> Record<'a> {
     #[inline(always)]
     pub(crate) fn cluster(&self, number: usize) -> u32 {
         if self.widths.id == 0 { 0 } else { uint(self.clusters, self.widths.id, number) }
+    }
+
+    /// Bytes of a group.
+    pub(crate) fn group_bytes(&self) -> usize {
+        group_at(self.widths.col, self.wide, 1)
     }
 
     /// Bytes of the groups of a record of more than [`SHORT`].
