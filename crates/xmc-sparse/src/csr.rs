@@ -1,21 +1,59 @@
 //! Compressed sparse rows.
 //!
-//! [`sprs`] owns the structure and the products; this type adds what the engine relies on
-//! everywhere: the storage order is known (rows), indices are strictly increasing, values are finite.
+//! What the engine relies on everywhere: the storage order is known (rows), indices are strictly increasing, values are
+//! finite. The arrays may lie in a mapped file ([`Csr::from_mapped`]), where the last two hold as far as the file is whole. [`sprs`] makes
+//! the products, on views that it checks: it assumes sound indices in unsafe code.
 
-use crate::SparseError;
+use crate::{SharedSlice, SparseError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sprs::CsMatI;
-use std::borrow::Cow;
+use sprs::{CsMatI, CsMatViewI};
 
 /// A sparse matrix in row order: `f32` values, `u32` column indices, `usize` row offsets.
 ///
 /// Invariants: indices of a row are strictly increasing and below `n_cols`; values are finite.
-/// Explicit zeros are allowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Explicit zeros are allowed. Clones share the arrays.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Arrays", into = "Arrays")]
 pub struct Csr {
-    inner: CsMatI<f32, u32, usize>,
+    n_cols: usize,
+    indptr: SharedSlice<usize>,
+    indices: SharedSlice<u32>,
+    values: SharedSlice<f32>,
+    /// Whether indices and values were looked at, not only counted.
+    checked: bool,
+}
+
+/// A matrix as serde sees it.
+#[derive(Serialize, Deserialize)]
+struct Arrays {
+    n_cols: usize,
+    indptr: Vec<usize>,
+    indices: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl TryFrom<Arrays> for Csr {
+    type Error = SparseError;
+
+    fn try_from(arrays: Arrays) -> Result<Self, SparseError> {
+        let Arrays { n_cols, indptr, indices, values } = arrays;
+        Self::new(indptr.len().saturating_sub(1), n_cols, indptr, indices, values)
+    }
+}
+
+impl From<Csr> for Arrays {
+    fn from(matrix: Csr) -> Self {
+        let Csr { n_cols, indptr, indices, values, .. } = matrix;
+        Self { n_cols, indptr: indptr.into_vec(), indices: indices.into_vec(), values: values.into_vec() }
+    }
+}
+
+impl PartialEq for Csr {
+    fn eq(&self, other: &Self) -> bool {
+        let arrays = |m: &Self| (m.n_cols, m.indptr.clone(), m.indices.clone(), m.values.clone());
+        arrays(self) == arrays(other)
+    }
 }
 
 /// One row of a [`Csr`]: parallel slices of column indices (strictly increasing) and values.
@@ -58,21 +96,45 @@ impl Csr {
     ) -> Result<Self, SparseError> {
         check_structure(n_rows, n_cols, &indptr, &indices, &values)?;
         check_entries(n_cols, &indptr, &indices, &values)?;
-        Ok(Self::from_checked(n_rows, n_cols, indptr, indices, values))
+        Ok(Self::from_checked(n_cols, indptr, indices, values))
     }
 
     /// A matrix from arrays that hold the invariants by construction.
-    fn from_checked(
+    fn from_checked(n_cols: usize, indptr: Vec<usize>, indices: Vec<u32>, values: Vec<f32>) -> Self {
+        let (indptr, indices, values) = (indptr.into(), indices.into(), values.into());
+        Self { n_cols, indptr, indices, values, checked: true }
+    }
+
+    /// A matrix from arrays that lie in a file, were checked when it was written, and are not to be read now. Only the row offsets are
+    /// looked at, so that there is an answer for every row; of a damaged file it may be wrong, which [`Csr::check`] finds.
+    ///
+    /// # Errors
+    /// [`SparseError::Structure`], [`SparseError::TooWide`].
+    pub fn from_mapped(
         n_rows: usize,
         n_cols: usize,
-        indptr: Vec<usize>,
-        indices: Vec<u32>,
-        values: Vec<f32>,
-    ) -> Self {
-        let inner = CsMatI::try_new((n_rows, n_cols), indptr, indices, values)
-            .map_err(|(_, _, _, error)| error)
-            .expect("invariant: the arrays were checked");
-        Self { inner }
+        indptr: SharedSlice<usize>,
+        indices: SharedSlice<u32>,
+        values: SharedSlice<f32>,
+    ) -> Result<Self, SparseError> {
+        check_structure(n_rows, n_cols, &indptr, &indices, &values)?;
+        Ok(Self { n_cols, indptr, indices, values, checked: false })
+    }
+
+    /// Looks at all entries of a mapped matrix: to be called before they index anything. Costs nothing for any other.
+    ///
+    /// # Errors
+    /// [`SparseError::Unsorted`], [`SparseError::IndexOutOfRange`], [`SparseError::NonFinite`].
+    pub fn check(&self) -> Result<(), SparseError> {
+        match self.checked {
+            true => Ok(()),
+            false => check_entries(self.n_cols, &self.indptr, &self.indices, &self.values),
+        }
+    }
+
+    /// Whether the entries are on the heap, not in a mapped file.
+    pub fn is_owned(&self) -> bool {
+        self.indices.is_owned() && self.values.is_owned()
     }
 
     /// A matrix from rows of `(column, value)` pairs in any order; duplicates are summed.
@@ -93,7 +155,7 @@ impl Csr {
 
     /// A matrix of `n_rows` empty rows.
     pub fn empty(n_rows: usize, n_cols: usize) -> Self {
-        Self::from_checked(n_rows, n_cols, vec![0; n_rows + 1], Vec::new(), Vec::new())
+        Self::from_checked(n_cols, vec![0; n_rows + 1], Vec::new(), Vec::new())
     }
 
     /// Takes over a `sprs` matrix of either storage order.
@@ -101,49 +163,54 @@ impl Csr {
     /// # Errors
     /// [`SparseError::NonFinite`] when a value is NaN or infinite.
     pub fn from_sprs(matrix: CsMatI<f32, u32, usize>) -> Result<Self, SparseError> {
-        let inner = if matrix.is_csr() { matrix } else { matrix.to_csr() };
-        let this = Self { inner };
-        check_entries(this.n_cols(), this.indptr(), this.indices(), this.values())?;
-        Ok(this)
+        let matrix = if matrix.is_csr() { matrix } else { matrix.to_csr() };
+        let (n_rows, n_cols) = matrix.shape();
+        let (indptr, indices, values) = matrix.into_raw_storage();
+        Self::new(n_rows, n_cols, indptr, indices, values)
     }
 
     /// The matrix as `sprs` sees it (always CSR).
-    pub fn as_sprs(&self) -> &CsMatI<f32, u32, usize> {
-        &self.inner
+    ///
+    /// # Errors
+    /// What [`Csr::check`] finds, in a mapped matrix of a damaged file.
+    pub fn as_sprs(&self) -> Result<CsMatViewI<'_, f32, u32, usize>, SparseError> {
+        self.check()?;
+        let arrays = (self.indptr(), self.indices(), self.values());
+        let view = CsMatViewI::try_new((self.n_rows(), self.n_cols), arrays.0, arrays.1, arrays.2);
+        Ok(view.map_err(|(.., error)| error).expect("invariant: the arrays were checked"))
     }
 
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
-        self.inner.rows()
+        self.indptr.len() - 1
     }
 
     /// Number of columns.
     pub fn n_cols(&self) -> usize {
-        self.inner.cols()
+        self.n_cols
     }
 
     /// Number of stored entries.
     pub fn nnz(&self) -> usize {
-        self.inner.nnz()
+        self.indices.len()
     }
 
     /// Row offsets, `n_rows + 1` of them, starting at 0.
+    #[inline]
     pub fn indptr(&self) -> &[usize] {
-        match self.inner.proper_indptr() {
-            Cow::Borrowed(indptr) => indptr,
-            // Only a slice of a larger matrix has offsets that start above 0; this type owns whole ones.
-            Cow::Owned(_) => unreachable!("invariant: row offsets start at 0"),
-        }
+        &self.indptr
     }
 
     /// Column indices of all rows, one row after the other.
+    #[inline]
     pub fn indices(&self) -> &[u32] {
-        self.inner.indices()
+        &self.indices
     }
 
     /// Values of all rows, one row after the other.
+    #[inline]
     pub fn values(&self) -> &[f32] {
-        self.inner.data()
+        &self.values
     }
 
     /// Row `row`; panics when it is out of range.
@@ -159,7 +226,8 @@ impl Csr {
         (0..self.n_rows()).map(|row| self.row(row))
     }
 
-    /// The transpose, as rows again: counting sort, linear in rows + columns + entries.
+    /// The transpose, as rows again: counting sort, linear in rows + columns + entries. Panics when a mapped matrix that was not checked
+    /// has a column beyond its width.
     pub fn transpose(&self) -> Self {
         let mut indptr = vec![0usize; self.n_cols() + 1];
         for &col in self.indices() {
@@ -179,7 +247,7 @@ impl Csr {
                 *at += 1;
             }
         }
-        Self::from_checked(self.n_cols(), self.n_rows(), indptr, indices, values)
+        Self { checked: self.checked, ..Self::from_checked(self.n_rows(), indptr, indices, values) }
     }
 
     /// The rows named by `rows`, in that order (a row may be named more than once).
@@ -194,7 +262,7 @@ impl Csr {
             values.extend_from_slice(row.values);
             indptr.push(indices.len());
         }
-        Self::from_checked(rows.len(), self.n_cols(), indptr, indices, values)
+        Self { checked: self.checked, ..Self::from_checked(self.n_cols, indptr, indices, values) }
     }
 
     /// The same entries under new values.
@@ -202,7 +270,10 @@ impl Csr {
     /// # Errors
     /// [`SparseError::Structure`] when `values` has another length, [`SparseError::NonFinite`].
     pub fn with_values(&self, values: Vec<f32>) -> Result<Self, SparseError> {
-        Self::new(self.n_rows(), self.n_cols(), self.indptr().to_vec(), self.indices().to_vec(), values)
+        check_structure(self.n_rows(), self.n_cols, &self.indptr, &self.indices, &values)?;
+        let this = Self { values: values.into(), ..self.clone() };
+        check_entries(this.n_cols, &this.indptr, &this.indices, &this.values)?;
+        Ok(Self { checked: true, ..this })
     }
 
     /// Every row divided by its Euclidean norm; rows of zeros stay as they are.
@@ -213,27 +284,26 @@ impl Csr {
     /// [`Csr::l2_normalized_rows`] in place, for matrices that should not be in memory twice.
     #[must_use]
     pub fn into_l2_normalized_rows(mut self) -> Self {
-        let indptr = self.indptr().to_vec();
-        let values = self.inner.data_mut();
-        for range in indptr.windows(2) {
+        let mut values = std::mem::take(&mut self.values).into_vec();
+        for range in self.indptr.windows(2) {
             let row = &mut values[range[0]..range[1]];
             let norm = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
             if norm > 0.0 {
                 row.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
             }
         }
-        self
+        Self { values: values.into(), ..self }
     }
 
     /// Every stored value replaced by 1 (explicit zeros too).
     pub fn binarized(&self) -> Self {
-        self.with_values(vec![1.0; self.nnz()]).expect("invariant: one finite value for each entry")
+        Self { values: vec![1.0; self.nnz()].into(), ..self.clone() }
     }
 
     /// The product `self · other` (parallel over rows, by `sprs`).
     ///
     /// # Errors
-    /// [`SparseError::Shape`] when the inner dimensions differ.
+    /// [`SparseError::Shape`] when the inner dimensions differ; what [`Csr::check`] finds in mapped factors.
     pub fn dot(&self, other: &Self) -> Result<Self, SparseError> {
         if self.n_cols() != other.n_rows() {
             return Err(SparseError::Shape {
@@ -242,7 +312,7 @@ impl Csr {
                 found: other.n_rows(),
             });
         }
-        Self::from_sprs(&self.inner * &other.inner)
+        Self::from_sprs(&self.as_sprs()? * &other.as_sprs()?)
     }
 }
 
@@ -410,6 +480,37 @@ mod tests {
         assert_eq!(x.n_rows(), 3);
         assert_eq!(x.row(0), x.row(2));
         assert_eq!(x.row(1).nnz(), 2);
+    }
+
+    #[test]
+    fn a_mapped_matrix_is_like_an_owned_one_and_shares_its_arrays() {
+        let owned = sample();
+        let arrays =
+            std::sync::Arc::new((owned.indptr().to_vec(), owned.indices().to_vec(), owned.values().to_vec()));
+        let indptr = SharedSlice::of(arrays.clone(), |arrays| &arrays.0[..]);
+        let indices = SharedSlice::of(arrays.clone(), |arrays| &arrays.1[..]);
+        let values = SharedSlice::of(arrays.clone(), |arrays| &arrays.2[..]);
+        let mapped = Csr::from_mapped(3, 3, indptr.clone(), indices.clone(), values.clone()).unwrap();
+        mapped.check().unwrap();
+        assert_eq!(mapped, owned);
+        assert_eq!(mapped.clone().row(2).values.as_ptr(), mapped.row(2).values.as_ptr());
+        assert!(owned.is_owned() && !mapped.is_owned() && mapped.select_rows(&[0]).is_owned());
+        assert_eq!(mapped.l2_normalized_rows(), owned.l2_normalized_rows());
+        assert_eq!(mapped.dot(&owned.transpose()).unwrap(), owned.dot(&mapped.transpose()).unwrap());
+        let narrow = Csr::from_mapped(3, 2, indptr.clone(), indices.clone(), values.clone()).unwrap();
+        assert_eq!(narrow.row(0).indices, [0, 2]);
+        assert!(matches!(narrow.check(), Err(SparseError::IndexOutOfRange { row: 0, index: 2, n_cols: 2 })));
+        assert!(narrow.select_rows(&[0]).check().is_err());
+        let short = SharedSlice::from(vec![0, 3, 2, 3]);
+        assert!(matches!(Csr::from_mapped(3, 3, short, indices, values), Err(SparseError::Structure { .. })));
+    }
+
+    #[test]
+    fn serde_keeps_a_matrix_and_refuses_a_wrong_one() {
+        let text = serde_json::to_string(&sample()).unwrap();
+        assert_eq!(serde_json::from_str::<Csr>(&text).unwrap(), sample());
+        let wrong = text.replace("\"n_cols\":3", "\"n_cols\":2");
+        assert!(serde_json::from_str::<Csr>(&wrong).is_err());
     }
 
     #[test]

@@ -3,9 +3,8 @@
 //! A dense block (an embedding) kept as sparse entries would cost an index for every value and a
 //! gather for every product; here every stage sees it as what it is.
 
-use crate::{Csr, SparseError, SparseRow};
-use ndarray::{Array2, Axis, CowArray, Ix2};
-use std::sync::Arc;
+use crate::{Csr, DenseBlock, SparseError, SparseRow};
+use ndarray::{Array2, CowArray, Ix2};
 
 /// An instance matrix `X` of `n_samples × (n_sparse + n_dense)`.
 ///
@@ -15,44 +14,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Features {
     sparse: Csr,
-    dense: Option<Dense>,
-}
-
-/// The rows `rows` of a matrix in row order, or all of them.
-#[derive(Debug, Clone)]
-struct Dense {
-    all: Arc<Array2<f32>>,
-    rows: Option<Arc<[usize]>>,
-}
-
-impl Dense {
-    #[inline]
-    fn row(&self, row: usize) -> &[f32] {
-        let row = self.rows.as_ref().map_or(row, |rows| rows[row]);
-        let width = self.all.ncols();
-        let all = self.all.as_slice().expect("invariant: dense features are in row order");
-        &all[row * width..(row + 1) * width]
-    }
-
-    fn select(&self, rows: &[usize]) -> Self {
-        let all = Arc::clone(&self.all);
-        let of_all = |&row: &usize| self.rows.as_ref().map_or(row, |rows| rows[row]);
-        Self { all, rows: Some(rows.iter().map(of_all).collect()) }
-    }
-
-    fn matrix(&self) -> CowArray<'_, f32, Ix2> {
-        match &self.rows {
-            None => self.all.view().into(),
-            Some(rows) => self.all.select(Axis(0), rows).into(),
-        }
-    }
-
-    fn into_matrix(self) -> Array2<f32> {
-        match self.rows {
-            None => Arc::unwrap_or_clone(self.all),
-            Some(rows) => self.all.select(Axis(0), &rows),
-        }
-    }
+    dense: Option<DenseBlock>,
 }
 
 /// One instance: the entries of its sparse part and its dense part (empty when there is none).
@@ -76,29 +38,43 @@ impl Features {
     /// [`SparseError::Shape`] when the row counts differ, [`SparseError::NonFinite`] when a dense
     /// value is NaN or infinite.
     pub fn new(sparse: Csr, dense: Option<Array2<f32>>) -> Result<Self, SparseError> {
-        let Some(dense) = dense else { return Ok(Self::from_sparse(sparse)) };
-        if dense.nrows() != sparse.n_rows() {
-            return Err(SparseError::Shape {
-                what: "rows of the dense features (one for each row of the sparse ones)",
-                expected: sparse.n_rows(),
-                found: dense.nrows(),
-            });
-        }
-        if let Some(((row, col), &value)) = dense.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            return Err(SparseError::NonFinite { row, col, value });
-        }
-        let dense = if dense.is_standard_layout() { dense } else { dense.as_standard_layout().into_owned() };
-        Ok(Self { sparse, dense: Some(Dense { all: Arc::new(dense), rows: None }) })
+        let this = Self::with_block(sparse, dense.map(DenseBlock::from))?;
+        this.dense.as_ref().map_or(Ok(()), DenseBlock::check_values)?;
+        Ok(this)
     }
 
-    /// Both parts. The dense one is copied if it is a selection of rows, or shared.
+    /// As [`Features::new`], of a block that may be shared or mapped; its values are not looked at.
+    ///
+    /// # Errors
+    /// [`SparseError::Shape`] when the row counts differ.
+    pub fn with_block(sparse: Csr, dense: Option<DenseBlock>) -> Result<Self, SparseError> {
+        match dense.as_ref().map_or(sparse.n_rows(), DenseBlock::n_rows) {
+            found if found == sparse.n_rows() => Ok(Self { sparse, dense }),
+            found => Err(SparseError::Shape {
+                what: "rows of the dense features (one for each row of the sparse ones)",
+                expected: sparse.n_rows(),
+                found,
+            }),
+        }
+    }
+
+    /// Looks at all that is mapped, as [`Csr::check`] does.
+    ///
+    /// # Errors
+    /// As [`Csr::check`].
+    pub fn check(&self) -> Result<(), SparseError> {
+        self.sparse.check()?;
+        self.dense.as_ref().map_or(Ok(()), DenseBlock::check)
+    }
+
+    /// Both parts. The dense one is copied if it is a selection of rows, shared or mapped.
     pub fn into_parts(self) -> (Csr, Option<Array2<f32>>) {
-        (self.sparse, self.dense.map(Dense::into_matrix))
+        (self.sparse, self.dense.map(DenseBlock::into_matrix))
     }
 
     /// The instances `rows`, in that order; panics when one is out of range. Sparse entries are copied, dense ones shared.
     pub fn select_rows(&self, rows: &[usize]) -> Self {
-        let dense = self.dense.as_ref().map(|dense| dense.select(rows));
+        let dense = self.dense.as_ref().map(|dense| dense.select_rows(rows));
         Self { sparse: self.sparse.select_rows(rows), dense }
     }
 
@@ -114,7 +90,7 @@ impl Features {
 
     /// Number of dense columns, 0 without a dense part.
     pub fn n_dense(&self) -> usize {
-        self.dense.as_ref().map_or(0, |dense| dense.all.ncols())
+        self.dense.as_ref().map_or(0, DenseBlock::n_cols)
     }
 
     /// The sparse part.
@@ -124,7 +100,12 @@ impl Features {
 
     /// The dense part, in row order: as it is, or a copy if it is a selection of rows.
     pub fn dense(&self) -> Option<CowArray<'_, f32, Ix2>> {
-        self.dense.as_ref().map(Dense::matrix)
+        self.dense.as_ref().map(DenseBlock::matrix)
+    }
+
+    /// The dense part as it is kept.
+    pub fn dense_block(&self) -> Option<&DenseBlock> {
+        self.dense.as_ref()
     }
 
     /// Instance `row`; panics when it is out of range.

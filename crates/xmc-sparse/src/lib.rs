@@ -2,6 +2,7 @@
 //!
 //! * [`Csr`]: compressed sparse rows over [`sprs`], values `f32`, indices `u32`.
 //! * [`Features`]: an instance matrix whose rows have a sparse part and an optional dense part.
+//! * [`DenseBlock`]: that dense part; [`SharedSlice`]: arrays that are vectors or lie in a mapped file.
 //! * [`RankedLists`]: scored ids, best first, one list for each instance.
 //! * [`combine()`]: the ranked lists of several models as one.
 //! * [`run_in_order`]: independent jobs, started in order.
@@ -17,20 +18,24 @@
 
 mod combine;
 mod csr;
+mod dense;
 mod error;
 mod features;
 mod jobs;
 pub mod kernels;
 mod progress;
 mod ranked;
+mod shared;
 
 pub use combine::{Combine, Combiner, UnknownCombine, combine};
 pub use csr::{Csr, CsrBuilder, SparseRow};
+pub use dense::DenseBlock;
 pub use error::SparseError;
 pub use features::{Features, Row};
 pub use jobs::{run_few_in_order, run_in_order};
 pub use progress::{NoProgress, Progress};
 pub use ranked::{RankedLists, Scored, sort_ranked, truncate_to_top_k};
+pub use shared::SharedSlice;
 
 /// A label's row number in the label map. At most `u32::MAX` labels.
 pub type LabelId = u32;
