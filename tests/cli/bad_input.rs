@@ -87,7 +87,7 @@ fn a_truncated_model_is_refused() {
     std::fs::write(&file, &bytes[..bytes.len() - 5]).unwrap();
     let ran = scene.run(&["predict", "--model", "model", "test.tsv"]);
     let message = ran.message(1);
-    assert!(message.contains("truncated file") && message.contains("copy the model again"), "{message}");
+    assert!(message.contains("truncated file") && message.contains("copy the directory again"), "{message}");
     std::fs::remove_file(&file).unwrap();
     let ran = scene.run(&["predict", "--model", "model", "test.tsv"]);
     assert!(ran.message(1).contains("is missing"), "{}", ran.stderr());

@@ -1,10 +1,10 @@
-//! Reading a model.
+//! Reading a model or a data set.
 
 use crate::error::MEMORY;
 use crate::header::Header;
 use crate::section::MemorySection;
 use crate::staging::Staging;
-use crate::{Buffer, Dtype, Element, Manifest, Report, Result, SectionEntry, StoreError};
+use crate::{Buffer, Dtype, Element, Kind, Manifest, Report, Result, SectionEntry, StoreError};
 use crate::{codec, manifest, mmap, verify};
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
@@ -14,14 +14,14 @@ use std::sync::Arc;
 use xmc_sparse::Progress;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A model: its manifest and its sections, in a directory or in memory.
+/// A model or a data set: its manifest and its sections, in a directory or in memory.
 ///
 /// Sections are mapped when they are asked for. A [`Buffer`] stays valid when the container is dropped,
-/// and when the model on disk is replaced by another one.
+/// and when the directory is replaced by another one.
 pub struct Container {
     place: Place,
     manifest: Manifest,
-    /// The manifest's text, which also holds the model's own description.
+    /// The manifest's text, which also holds the description.
     json: Vec<u8>,
 }
 
@@ -46,9 +46,17 @@ impl Container {
     /// [`StoreError::UnsafeSectionName`], [`StoreError::SectionTable`],
     /// [`StoreError::SectionFileMissing`], [`StoreError::WrongSize`], [`StoreError::Io`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_as(dir, Kind::Model)
+    }
+
+    /// As [`open`](Self::open), of another kind.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(dir: impl AsRef<Path>, kind: Kind) -> Result<Self> {
         let dir = dir.as_ref();
-        let json = read_manifest(dir)?;
-        let manifest = Manifest::from_json(&json, &dir.join(manifest::FILE))?;
+        let json = read_manifest(dir, kind)?;
+        let manifest = Manifest::from_json(&json, &dir.join(manifest::FILE), kind)?;
         for entry in &manifest.sections {
             check_file(&dir.join(&entry.file), entry)?;
         }
@@ -68,7 +76,12 @@ impl Container {
         Self { place: Place::Memory(sections), manifest, json }
     }
 
-    /// The model directory; none for a model in memory.
+    /// Whether `dir` is a directory with a manifest, be it of this or another kind.
+    pub fn is_at(dir: impl AsRef<Path>) -> bool {
+        dir.as_ref().join(manifest::FILE).is_file()
+    }
+
+    /// The directory; none for a container in memory.
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
             Place::Disk(dir) => Some(dir),
@@ -81,7 +94,7 @@ impl Container {
         &self.manifest
     }
 
-    /// The model's own description, as given to [`crate::ModelWriter::commit`].
+    /// The description, as given to [`crate::ModelWriter::commit`].
     ///
     /// # Errors
     /// [`StoreError::MetaInvalid`] when it is not an `M`.
@@ -130,14 +143,14 @@ impl Container {
         verify::verify(self, progress)
     }
 
-    /// Writes a copy of the model to `dir`, whole or not at all, and returns it. The copy of a
-    /// model is the same byte for byte.
+    /// Writes a copy to `dir`, whole or not at all, and returns it. The copy is the same byte for byte.
     ///
     /// # Errors
-    /// [`StoreError::TargetNotModel`], [`StoreError::DiskFull`], [`StoreError::Io`],
+    /// [`StoreError::TargetTaken`], [`StoreError::DiskFull`], [`StoreError::Io`],
     /// [`StoreError::SectionFileMissing`].
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<Self> {
-        let staging = Staging::create(dir.as_ref())?;
+        let kind = Kind::of_format(&self.manifest.format).unwrap_or(Kind::Model);
+        let staging = Staging::create(dir.as_ref(), kind)?;
         for (at, entry) in self.manifest.sections.iter().enumerate() {
             let to = staging.path().join(&entry.file);
             match &self.place {
@@ -195,15 +208,15 @@ fn in_memory<T: Element>(
     buffer.expect("invariant: a section in memory is a buffer of the type in its entry").clone()
 }
 
-fn read_manifest(dir: &Path) -> Result<Vec<u8>> {
+fn read_manifest(dir: &Path, kind: Kind) -> Result<Vec<u8>> {
     let path = dir.join(manifest::FILE);
     match fs::read(&path) {
         Ok(json) => Ok(json),
         Err(_) if !dir.is_dir() => {
             let found = if dir.exists() { "a file" } else { "nothing" };
-            Err(StoreError::NotADirectory { path: dir.to_path_buf(), found })
+            Err(StoreError::NotADirectory { path: dir.to_path_buf(), found, kind })
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::ManifestMissing { path }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::ManifestMissing { path, kind }),
         Err(error) => Err(StoreError::io("read the manifest", &path)(error)),
     }
 }

@@ -1,29 +1,33 @@
 //! Every way that a model on disk can be wrong, and every way that writing one can fail.
 
-use crate::Dtype;
+use crate::{Dtype, Kind};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Stands for the path of a container that lives in memory.
 pub(crate) const MEMORY: &str = "<memory>";
 
-/// A model that cannot be read or written. Paths are those of the file concerned.
+/// A model or a data set that cannot be read or written. Paths are those of the file concerned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// There is no directory at the path given.
-    #[error("{}: not a model directory: expected a directory with a manifest.json, found {found}", path.display())]
+    #[error("{}: not a {kind} directory: expected a directory with a manifest.json, found {found}", path.display())]
     NotADirectory {
         /// The path given.
         path: PathBuf,
         /// `nothing` or `a file`.
         found: &'static str,
+        /// What was to be opened.
+        kind: Kind,
     },
     /// A directory without a manifest.
-    #[error("{}: the manifest is missing, so {} is not a model directory (or an incomplete copy of one)", path.display(), parent(path))]
+    #[error("{}: the manifest is missing, so {} is not a {kind} directory (or an incomplete copy of one)", path.display(), parent(path))]
     ManifestMissing {
         /// Where the manifest should be.
         path: PathBuf,
+        /// What was to be opened.
+        kind: Kind,
     },
     /// The manifest is no JSON, or no manifest.
     #[error("{}: not a valid manifest: {source}", path.display())]
@@ -33,17 +37,17 @@ pub enum StoreError {
         /// Line, column and what was expected there.
         source: serde_json::Error,
     },
-    /// The manifest belongs to another program.
-    #[error("{}: the format is {found:?}, expected {expected:?}", path.display())]
+    /// The manifest belongs to another program, or to another kind of container.
+    #[error("{}: {}", path.display(), other_format(*expected, found))]
     WrongFormat {
         /// The manifest.
         path: PathBuf,
-        /// The format name of this crate.
-        expected: &'static str,
+        /// What was to be opened.
+        expected: Kind,
         /// The format name in the manifest.
         found: String,
     },
-    /// The model was written by a later version of xmc.
+    /// Written by a later version of xmc.
     #[error(
         "{}: format version {found}, written by a newer xmc; this one reads {oldest}..={newest}: upgrade xmc",
         path.display()
@@ -58,10 +62,10 @@ pub enum StoreError {
         /// Newest version read.
         newest: u32,
     },
-    /// The model was written by a version of xmc that is no longer read.
+    /// Written by a version of xmc that is no longer read.
     #[error(
-        "{}: format version {found}, written by an older xmc; this one reads {oldest}..={newest}: train the model again",
-        path.display()
+        "{}: format version {found}, written by an older xmc; this one reads {oldest}..={newest}: {}",
+        path.display(), kind.remedy()
     )]
     VersionTooOld {
         /// The manifest.
@@ -72,6 +76,8 @@ pub enum StoreError {
         oldest: u32,
         /// Newest version read.
         newest: u32,
+        /// What it is.
+        kind: Kind,
     },
     /// An entry of the section table contradicts itself or another.
     #[error("{}: section {name:?}: {field} is {found}, expected {expected}", path.display())]
@@ -98,8 +104,8 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
-    /// The model has no such section.
-    #[error("{}: the model has no section {name:?}; another kind of model, or one written by an older xmc?", path.display())]
+    /// There is no such section.
+    #[error("{}: no section {name:?}: of another kind, or written by an older xmc?", path.display())]
     SectionMissing {
         /// The manifest.
         path: PathBuf,
@@ -107,7 +113,7 @@ pub enum StoreError {
         name: String,
     },
     /// The manifest names a section whose file is not there.
-    #[error("{}: the file of section {name:?} is missing: the copy of the model is incomplete", path.display())]
+    #[error("{}: the file of section {name:?} is missing: the copy is incomplete", path.display())]
     SectionFileMissing {
         /// Where the file should be.
         path: PathBuf,
@@ -116,7 +122,7 @@ pub enum StoreError {
     },
     /// A section file is shorter or longer than the manifest says.
     #[error(
-        "{}: {} file: {found} bytes, expected {expected}; copy the model again",
+        "{}: {} file: {found} bytes, expected {expected}; copy the directory again",
         path.display(), if found < expected { "truncated" } else { "overlong" }
     )]
     WrongSize {
@@ -141,7 +147,7 @@ pub enum StoreError {
     },
     /// The header of a section file is not the one that the manifest describes.
     #[error(
-        "{}: {field} in the header is {found}, the manifest says {expected}: a damaged file, or one of another model (was the model replaced while it was open?)",
+        "{}: {field} in the header is {found}, the manifest says {expected}: a damaged file, or one of another directory (was it replaced while it was open?)",
         path.display()
     )]
     HeaderMismatch {
@@ -155,7 +161,7 @@ pub enum StoreError {
         found: String,
     },
     /// The bytes of a section are not those that were written.
-    #[error("{}: damaged: checksum {found:016x}, expected {expected:016x}; copy the model again", path.display())]
+    #[error("{}: damaged: checksum {found:016x}, expected {expected:016x}; copy the directory again", path.display())]
     ChecksumMismatch {
         /// The section file.
         path: PathBuf,
@@ -204,30 +210,32 @@ pub enum StoreError {
         /// Most bytes of a record.
         limit: usize,
     },
-    /// The model's description is not the one asked for.
-    #[error("{}: the model's description (\"meta\") is not the one expected: {source}", path.display())]
+    /// The description is not the one asked for.
+    #[error("{}: the description (\"meta\") is not the one expected: {source}", path.display())]
     MetaInvalid {
         /// The manifest.
         path: PathBuf,
         /// What was expected where.
         source: serde_json::Error,
     },
-    /// The model's description cannot be written as JSON.
-    #[error("the model's description cannot be written as JSON: {source}")]
+    /// The description cannot be written as JSON.
+    #[error("the description cannot be written as JSON: {source}")]
     MetaUnwritable {
         /// What the encoder met.
         source: serde_json::Error,
     },
-    /// The place for a new model is taken by something else.
+    /// The place for a new directory is taken by something else.
     #[error(
-        "{}: exists and is not a model alone (it holds {entry:?}): choose another directory, or empty this one",
+        "{}: exists and is not a {kind} alone (it holds {entry:?}): choose another directory, or empty this one",
         path.display()
     )]
-    TargetNotModel {
+    TargetTaken {
         /// The directory given.
         path: PathBuf,
-        /// An entry that no model has; the path's own name when it is no directory.
+        /// An entry that does not belong to it; the path's own name when it is no directory.
         entry: String,
+        /// What was to be written.
+        kind: Kind,
     },
     /// Another process makes the same model.
     #[error("{}: another process is making this model", path.display())]
@@ -250,8 +258,8 @@ pub enum StoreError {
         /// The section.
         name: String,
     },
-    /// A model was committed while a section was neither finished nor complete.
-    #[error("section {name:?} was begun and not finished: the model is not written")]
+    /// A commit while a section was neither finished nor complete.
+    #[error("section {name:?} was begun and not finished: nothing is written")]
     SectionUnfinished {
         /// The section.
         name: String,
@@ -277,6 +285,14 @@ pub enum StoreError {
         /// The system's word.
         source: io::Error,
     },
+}
+
+/// What is wrong with the format `found`.
+fn other_format(expected: Kind, found: &str) -> String {
+    match Kind::of_format(found) {
+        Some(kind) => format!("this is a {kind}, where a {expected} is expected"),
+        None => format!("the format is {found:?}, expected {:?}", expected.format_name()),
+    }
 }
 
 fn parent(path: &Path) -> String {

@@ -1,4 +1,4 @@
-//! The model container: one directory that holds everything a model is.
+//! The container of models and data sets: one directory that holds everything a model (or a data set) is.
 //!
 //! A container is a `manifest.json` and one file for each section, a section being one array of
 //! fixed-width little-endian numbers or one small structured record. It is
@@ -37,6 +37,7 @@ mod dtype;
 mod error;
 mod fingerprint;
 mod header;
+mod kind;
 mod manifest;
 mod mmap;
 mod name;
@@ -49,7 +50,8 @@ pub use container::Container;
 pub use dtype::{Dtype, Element};
 pub use error::StoreError;
 pub use fingerprint::Fingerprint;
-pub use manifest::{FORMAT_NAME, Manifest, NEWEST_VERSION, OLDEST_VERSION, SectionEntry};
+pub use kind::Kind;
+pub use manifest::{Manifest, SectionEntry};
 pub use mmap::Buffer;
 pub use section::SectionWriter;
 pub use staging::remove_unfinished;

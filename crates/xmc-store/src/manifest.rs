@@ -4,25 +4,18 @@
 //! it unless the caller's description has them.
 
 use crate::header::HEADER_BYTES;
-use crate::{Dtype, Result, StoreError, name};
+use crate::{Dtype, Kind, Result, StoreError, name};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 
-/// The format's name, in every manifest.
-pub const FORMAT_NAME: &str = "xmc-model";
-/// Oldest format version that this crate reads.
-pub const OLDEST_VERSION: u32 = 1;
-/// Newest format version that this crate reads, and the one that it writes.
-pub const NEWEST_VERSION: u32 = 1;
-
-/// The file's name in a model directory.
+/// The file's name in the directory.
 pub(crate) const FILE: &str = "manifest.json";
 
-/// The manifest without the model's own description, which [`crate::Container::meta`] reads.
+/// The manifest without the description, which [`crate::Container::meta`] reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// [`FORMAT_NAME`].
+    /// [`Kind::format_name`].
     pub format: String,
     /// Format version.
     pub version: u32,
@@ -36,7 +29,7 @@ pub struct Manifest {
 pub struct SectionEntry {
     /// Name, as given to the writer.
     pub name: String,
-    /// File, relative to the model directory.
+    /// File, relative to the directory.
     pub file: String,
     /// Element type.
     pub dtype: Dtype,
@@ -128,8 +121,8 @@ impl SectionEntry {
 }
 
 impl Manifest {
-    pub(crate) fn new(sections: Vec<SectionEntry>) -> Self {
-        Self { format: FORMAT_NAME.to_string(), version: NEWEST_VERSION, sections }
+    pub(crate) fn new(kind: Kind, sections: Vec<SectionEntry>) -> Self {
+        Self { format: kind.format_name().to_string(), version: kind.newest_version(), sections }
     }
 
     /// The entry of section `name`.
@@ -154,9 +147,9 @@ impl Manifest {
     }
 
     /// Reads and checks the text of the manifest at `path` (which is named in errors only).
-    pub(crate) fn from_json(json: &[u8], path: &Path) -> Result<Self> {
+    pub(crate) fn from_json(json: &[u8], path: &Path, kind: Kind) -> Result<Self> {
         let invalid = |source| StoreError::ManifestInvalid { path: path.to_path_buf(), source };
-        check_preamble(serde_json::from_slice(json).map_err(invalid)?, path)?;
+        check_preamble(serde_json::from_slice(json).map_err(invalid)?, path, kind)?;
         let manifest: Self = serde_json::from_slice(json).map_err(invalid)?;
         manifest.check_table(path)?;
         Ok(manifest)
@@ -177,23 +170,23 @@ impl Manifest {
     }
 }
 
-fn check_preamble(preamble: Preamble, path: &Path) -> Result<()> {
+fn check_preamble(preamble: Preamble, path: &Path, kind: Kind) -> Result<()> {
     let Preamble { format, version: found } = preamble;
     let path = path.to_path_buf();
-    let (oldest, newest) = (OLDEST_VERSION, NEWEST_VERSION);
-    if format != FORMAT_NAME {
-        return Err(StoreError::WrongFormat { path, expected: FORMAT_NAME, found: format });
+    let (oldest, newest) = (kind.oldest_version(), kind.newest_version());
+    if format != kind.format_name() {
+        return Err(StoreError::WrongFormat { path, expected: kind, found: format });
     }
     if found > newest {
         return Err(StoreError::VersionTooNew { path, found, oldest, newest });
     }
     if found < oldest {
-        return Err(StoreError::VersionTooOld { path, found, oldest, newest });
+        return Err(StoreError::VersionTooOld { path, found, oldest, newest, kind });
     }
     Ok(())
 }
 
-/// The model's description in the text of a manifest.
+/// The description in the text of a manifest.
 pub(crate) fn meta_from_json<M: DeserializeOwned>(json: &[u8], path: &Path) -> Result<M> {
     serde_json::from_slice::<Described<M>>(json)
         .map(|document| document.meta)

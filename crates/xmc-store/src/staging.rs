@@ -1,11 +1,11 @@
-//! The directory in which a model is written, and how it takes the place of the target.
+//! The directory in which a model or a data set is written, and how it takes the place of the target.
 //!
 //! It is a hidden sibling of the target, hence on the same file system, where a rename is atomic.
 //! On Linux the two directories change places in one call, so a crash at any moment leaves either the old
-//! model or the new one at the target; elsewhere there is a moment between two renames with none.
+//! one or the new one at the target; elsewhere there is a moment between two renames with none.
 
 use crate::header::{HEADER_BYTES, Header};
-use crate::{Result, SectionEntry, StoreError, manifest, name};
+use crate::{Kind, Result, SectionEntry, StoreError, manifest, name};
 use rayon::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -50,6 +50,7 @@ const IDENTITY: &str = "identity";
 /// A directory beside the target; removed when dropped before [`Staging::commit`], unless it is to be kept.
 #[derive(Debug)]
 pub(crate) struct Staging {
+    kind: Kind,
     target: PathBuf,
     dir: PathBuf,
     /// Says what is being made, and is locked by who does it.
@@ -58,20 +59,21 @@ pub(crate) struct Staging {
 
 impl Staging {
     /// Makes the directory; nothing at `target` is touched.
-    pub(crate) fn create(target: &Path) -> Result<Self> {
-        let target = resolve(target)?;
-        check_target(&target)?;
-        let dir = create_sibling(&target)?;
-        Ok(Self { target, dir, identity: None })
+    pub(crate) fn create(target: &Path, kind: Kind) -> Result<Self> {
+        let target = resolve(target, kind)?;
+        check_target(&target, kind)?;
+        let dir = create_sibling(&target, kind)?;
+        Ok(Self { kind, target, dir, identity: None })
     }
 
     /// The directory of a model that is made in several goes, which is made if it is not there and stays when this is dropped. With it come
     /// the sections that are finished.
     pub(crate) fn resume(target: &Path) -> Result<(Self, Vec<SectionEntry>)> {
-        let target = resolve(target)?;
-        check_target(&target)?;
+        let kind = Kind::Model;
+        let target = resolve(target, kind)?;
+        check_target(&target, kind)?;
         let Some(name) = target.file_name() else {
-            return Err(not_a_model(&target, &target.to_string_lossy()));
+            return Err(taken(&target, &target.to_string_lossy(), kind));
         };
         let dir = hidden(&target, name, "resume");
         fs::create_dir_all(&dir).map_err(StoreError::io("create the directory", &dir))?;
@@ -86,7 +88,7 @@ impl Staging {
         // Without a word of what they are, sections are nothing.
         let is_known = file.metadata().map_err(StoreError::io("open", &path))?.len() > 0;
         let finished = finished_sections(&dir, is_known)?;
-        Ok((Self { target, dir, identity: Some(file) }, finished))
+        Ok((Self { kind, target, dir, identity: Some(file) }, finished))
     }
 
     /// Whether what is made here is what `identity` says; from now on, if nothing was.
@@ -112,7 +114,7 @@ impl Staging {
         let mut file = File::create_new(&path).map_err(StoreError::io("create the manifest", &path))?;
         file.write_all(json).map_err(StoreError::io("write the manifest", &path))?;
         sync_all_in(&self.dir)?;
-        check_target(&self.target)?;
+        check_target(&self.target, self.kind)?;
         let old = self.replace_target()?;
         if self.identity.is_some() {
             let path = self.target.join(IDENTITY);
@@ -120,17 +122,18 @@ impl Staging {
         }
         sync(parent_of(&self.target))?;
         if let Some(old) = old {
-            let action = "remove the old model (the new one is in its place)";
+            let action = "remove the old directory (the new one is in its place)";
             fs::remove_dir_all(&old).map_err(StoreError::io(action, &old))?;
         }
         Ok(self.target.clone())
     }
 
-    /// Puts the directory at the target; returns where the model that was there is now.
+    /// Puts the directory at the target; returns where the one that was there is now.
     fn replace_target(&self) -> Result<Option<PathBuf>> {
         // An interrupt handler that removes unfinished directories waits until this is over.
         let mut unfinished = unfinished();
-        let old = swap(&self.dir, &self.target).map_err(StoreError::io("put the model at", &self.target))?;
+        let old = swap(&self.dir, &self.target)
+            .map_err(StoreError::io("put the new directory at", &self.target))?;
         unfinished.remove(&self.dir);
         Ok(old)
     }
@@ -148,12 +151,12 @@ impl Drop for Staging {
 
 /// `target` with symbolic links and dots resolved, so that the model behind a link is replaced and not
 /// the link. Missing parents are created.
-fn resolve(target: &Path) -> Result<PathBuf> {
+fn resolve(target: &Path, kind: Kind) -> Result<PathBuf> {
     if let Ok(path) = target.canonicalize() {
         return Ok(path);
     }
     let Some(name) = target.file_name() else {
-        return Err(not_a_model(target, &target.to_string_lossy()));
+        return Err(taken(target, &target.to_string_lossy(), kind));
     };
     let parent = parent_of(target);
     fs::create_dir_all(parent).map_err(StoreError::io("create the directory", parent))?;
@@ -195,9 +198,9 @@ fn read_entry(path: &Path, name: &str) -> Option<SectionEntry> {
     (file.metadata().ok()?.len() == entry.file_bytes()).then_some(entry)
 }
 
-fn create_sibling(target: &Path) -> Result<PathBuf> {
+fn create_sibling(target: &Path, kind: Kind) -> Result<PathBuf> {
     let Some(name) = target.file_name() else {
-        return Err(not_a_model(target, &target.to_string_lossy()));
+        return Err(taken(target, &target.to_string_lossy(), kind));
     };
     let mut unfinished = unfinished();
     for attempt in 0u32.. {
@@ -238,34 +241,34 @@ struct FileName {
     file: String,
 }
 
-/// Refuses a target whose replacement would destroy anything but a model.
-fn check_target(target: &Path) -> Result<()> {
+/// Refuses a target whose replacement would destroy anything but one of the same kind.
+fn check_target(target: &Path, kind: Kind) -> Result<()> {
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            return Err(not_a_model(target, &target.to_string_lossy()));
+            return Err(taken(target, &target.to_string_lossy(), kind));
         }
         Err(error) => return Err(StoreError::io("list the directory", target)(error)),
     };
-    let own = files_of_model(target);
+    let own = files_of(target, kind);
     for entry in entries {
         let entry = entry.map_err(StoreError::io("list the directory", target))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if !own.contains(name.as_ref()) {
-            return Err(not_a_model(target, &name));
+            return Err(taken(target, &name, kind));
         }
     }
     Ok(())
 }
 
-/// The files that belong to the model in `dir`; none when there is no model.
-fn files_of_model(dir: &Path) -> BTreeSet<String> {
+/// The files that belong to what is in `dir`; none when it is not of this kind.
+fn files_of(dir: &Path, kind: Kind) -> BTreeSet<String> {
     let manifest = fs::read(dir.join(manifest::FILE)).ok();
     let files = manifest.and_then(|json| serde_json::from_slice::<Files>(&json).ok());
     match files {
-        Some(Files { format, sections }) if format == manifest::FORMAT_NAME => {
+        Some(Files { format, sections }) if format == kind.format_name() => {
             let own = [manifest::FILE, IDENTITY].map(str::to_string);
             own.into_iter().chain(sections.into_iter().map(|section| section.file)).collect()
         }
@@ -273,8 +276,8 @@ fn files_of_model(dir: &Path) -> BTreeSet<String> {
     }
 }
 
-fn not_a_model(path: &Path, entry: &str) -> StoreError {
-    StoreError::TargetNotModel { path: path.to_path_buf(), entry: entry.to_string() }
+fn taken(path: &Path, entry: &str, kind: Kind) -> StoreError {
+    StoreError::TargetTaken { path: path.to_path_buf(), entry: entry.to_string(), kind }
 }
 
 /// Renames `new` to `target`. What was there goes to the path returned.

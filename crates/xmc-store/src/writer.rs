@@ -1,24 +1,25 @@
-//! Writing a model: sections in any order from any thread, then one commit.
+//! Writing a model or a data set: sections in any order from any thread, then one commit.
 
 use crate::codec::{self, MAX_RECORD_BYTES};
 use crate::error::MEMORY;
 use crate::section::{self, MemorySection, SectionFile};
 use crate::staging::Staging;
 use crate::{
-    Buffer, Container, Dtype, Element, Manifest, Result, SectionEntry, SectionWriter, StoreError, name,
+    Buffer, Container, Dtype, Element, Kind, Manifest, Result, SectionEntry, SectionWriter, StoreError, name,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Writes one model, on disk or in memory.
+/// Writes one model (or data set), on disk or in memory.
 ///
 /// All methods take `&self`: sections may be written by many threads at once, and the files do not
 /// depend on the order. Nothing appears at the target before [`commit`](Self::commit); a writer that is
 /// dropped removes what it has written.
 pub struct ModelWriter {
     shared: Arc<Shared>,
+    kind: Kind,
     staging: Option<Staging>,
     /// Sections that an earlier process has finished and nobody has asked for yet.
     earlier: Mutex<BTreeMap<String, SectionEntry>>,
@@ -44,11 +45,19 @@ impl ModelWriter {
     /// Files go to a hidden directory beside `dir` until the commit.
     ///
     /// # Errors
-    /// [`StoreError::TargetNotModel`] when `dir` holds anything but a model, [`StoreError::DiskFull`],
+    /// [`StoreError::TargetTaken`] when `dir` holds anything but a model, [`StoreError::DiskFull`],
     /// [`StoreError::Io`].
     pub fn create(dir: impl AsRef<Path>) -> Result<Self> {
-        let staging = Staging::create(dir.as_ref())?;
-        Ok(Self::new(Some(staging)))
+        Self::create_as(dir, Kind::Model)
+    }
+
+    /// As [`create`](Self::create), of another kind.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_as(dir: impl AsRef<Path>, kind: Kind) -> Result<Self> {
+        let staging = Staging::create(dir.as_ref(), kind)?;
+        Ok(Self { kind, ..Self::new(Some(staging)) })
     }
 
     /// As [`create`](Self::create), of a model that is made in several goes: what is finished stays when this is dropped or the process
@@ -110,7 +119,7 @@ impl ModelWriter {
     fn new(staging: Option<Staging>) -> Self {
         let dir = staging.as_ref().map(|staging| staging.path().to_path_buf());
         let shared = Arc::new(Shared { dir, sections: Mutex::default() });
-        Self { shared, staging, earlier: Mutex::default() }
+        Self { shared, kind: Kind::Model, staging, earlier: Mutex::default() }
     }
 
     /// Begins an array section, to be pushed to and finished.
@@ -172,7 +181,7 @@ impl ModelWriter {
     /// [`StoreError::SectionUnfinished`], [`StoreError::MetaUnwritable`].
     pub fn preview<M: Serialize + ?Sized>(&self, meta: &M) -> Result<Container> {
         let sections = self.shared.finished()?;
-        let (manifest, json, memory) = assemble(sections, meta)?;
+        let (manifest, json, memory) = assemble(self.kind, sections, meta)?;
         Ok(match &self.staging {
             Some(staging) => Container::on_disk(staging.path().to_path_buf(), manifest, json),
             None => Container::in_memory(memory, manifest, json),
@@ -184,12 +193,12 @@ impl ModelWriter {
     ///
     /// # Errors
     /// [`StoreError::SectionUnfinished`], [`StoreError::MetaUnwritable`],
-    /// [`StoreError::TargetNotModel`] when the target has changed meanwhile, [`StoreError::DiskFull`],
+    /// [`StoreError::TargetTaken`] when the target has changed meanwhile, [`StoreError::DiskFull`],
     /// [`StoreError::Io`].
     pub fn commit<M: Serialize + ?Sized>(self, meta: &M) -> Result<Container> {
         let earlier: Vec<String> = self.earlier().keys().cloned().collect();
         earlier.iter().try_for_each(|name| self.forget(name))?;
-        let (manifest, json, memory) = assemble(self.shared.finished()?, meta)?;
+        let (manifest, json, memory) = assemble(self.kind, self.shared.finished()?, meta)?;
         match self.staging {
             Some(staging) => Ok(Container::on_disk(staging.commit(&json)?, manifest, json)),
             None => Ok(Container::in_memory(memory, manifest, json)),
@@ -200,10 +209,10 @@ impl ModelWriter {
 /// A manifest, its text, and the sections that are in memory.
 type Assembled = (Manifest, Vec<u8>, Vec<Arc<dyn MemorySection>>);
 
-fn assemble<M: Serialize + ?Sized>(sections: Vec<Finished>, meta: &M) -> Result<Assembled> {
+fn assemble<M: Serialize + ?Sized>(kind: Kind, sections: Vec<Finished>, meta: &M) -> Result<Assembled> {
     let (entries, memory): (Vec<_>, Vec<_>) =
         sections.into_iter().map(|section| (section.entry, section.memory)).unzip();
-    let manifest = Manifest::new(entries);
+    let manifest = Manifest::new(kind, entries);
     let json = manifest.to_json(meta)?;
     Ok((manifest, json, memory.into_iter().flatten().collect()))
 }

@@ -337,22 +337,22 @@ fn a_target_with_anything_but_a_model_is_left_alone() {
     fs::write(dir.join("cat.jpg"), "meow").unwrap();
     assert_error!(
         ModelWriter::create(&dir).map(drop),
-        StoreError::TargetNotModel { entry, .. } if entry == "cat.jpg",
+        StoreError::TargetTaken { entry, .. } if entry == "cat.jpg",
         "photos"
     );
     fs::write(dir.join("manifest.json"), r#"{"format": "web-app", "sections": []}"#).unwrap();
     fs::remove_file(dir.join("cat.jpg")).unwrap();
-    assert_error!(ModelWriter::create(&dir).map(drop), StoreError::TargetNotModel { .. }, "photos");
+    assert_error!(ModelWriter::create(&dir).map(drop), StoreError::TargetTaken { .. }, "photos");
     let model = Fixture::new();
     fs::write(model.path("notes.txt"), "dear diary").unwrap();
     assert_error!(
         ModelWriter::create(&model.dir).map(drop),
-        StoreError::TargetNotModel { entry, .. } if entry == "notes.txt",
+        StoreError::TargetTaken { entry, .. } if entry == "notes.txt",
         model.dir
     );
     assert_error!(
         ModelWriter::create(model.path("notes.txt")).map(drop),
-        StoreError::TargetNotModel { .. },
+        StoreError::TargetTaken { .. },
         "notes.txt"
     );
 }
