@@ -3,7 +3,7 @@
 use crate::{DataError, Dataset, Input, LabelMap, Record, Skipped, Texts};
 use ndarray::Array2;
 use std::{path::Path, sync::Arc};
-use xmc_sparse::{CsrBuilder, Features, LabelId, SparseError};
+use xmc_sparse::{CsrBuilder, DenseBlock, Features, LabelId, SparseError};
 
 pub(crate) struct Builder {
     /// Labels of the record to be pushed, sorted, each once.
@@ -71,12 +71,20 @@ impl Builder {
         });
         let labels = self.labels.finish(label_map.len()).map_err(matrix_error)?;
         let (input, dense) = match self.n_features {
-            None => (Input::Text(self.texts), dense),
+            None => (Input::Text(self.texts), dense.map(DenseBlock::from)),
             Some(width) => {
                 let sparse = self.features.finish(width).map_err(matrix_error)?;
                 (Input::Features(Features::new(sparse, dense).map_err(matrix_error)?), None)
             }
         };
-        Ok(Dataset { input, dense, labels, label_map, ids: self.ids, weights: self.weights, skipped })
+        Ok(Dataset {
+            input,
+            dense,
+            labels,
+            label_map,
+            ids: self.ids,
+            weights: self.weights.map(Into::into),
+            skipped,
+        })
     }
 }

@@ -1,11 +1,10 @@
-//! A data set in memory, and splits of it.
+//! A data set, in memory or mapped, and splits of it.
 
 use crate::{DataError, LabelMap, Texts};
-use ndarray::{Array2, Axis};
 use rand::{SeedableRng, seq::index::sample};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::sync::Arc;
-use xmc_sparse::{Csr, Features};
+use xmc_sparse::{Csr, DenseBlock, Features, SharedSlice, SparseError};
 
 /// What is known of each record.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,14 +15,14 @@ pub enum Input {
     Features(Features),
 }
 
-/// Records with their labels.
+/// Records with their labels. What [`crate::convert`] has written is mapped: it takes memory only while it is used.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// Texts or features, one for each record.
     pub input: Input,
     /// Dense features beside texts, `n_samples × d`. Beside sparse features they are part of
     /// [`Input::Features`], and this is `None`.
-    pub dense: Option<Array2<f32>>,
+    pub dense: Option<DenseBlock>,
     /// Labels, `n_samples × n_labels`: 1, or the relevance that the data give (never 0).
     pub labels: Csr,
     /// What the columns of `labels` are.
@@ -31,7 +30,7 @@ pub struct Dataset {
     /// Ids of the records, if any record has one; empty where it is missing.
     pub ids: Option<Texts>,
     /// Weights of the records, if any record has one; 1 where it is missing.
-    pub weights: Option<Vec<f32>>,
+    pub weights: Option<SharedSlice<f32>>,
     /// What was left out.
     pub skipped: Skipped,
 }
@@ -101,6 +100,30 @@ impl Dataset {
         matches!(self.input, Input::Text(_))
     }
 
+    /// Looks at all that is mapped, in one pass: a file may be damaged. To be called before features and labels index anything; costs
+    /// nothing for data in memory.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`].
+    pub fn check(&self) -> Result<(), DataError> {
+        let matrix = |what| move |source: SparseError| DataError::Damaged { what, source: Some(source) };
+        match &self.input {
+            Input::Features(features) => features.check().map_err(matrix("features"))?,
+            Input::Text(texts) if texts.find_damage().is_some() => {
+                return Err(DataError::Damaged { what: "texts", source: None });
+            }
+            Input::Text(_) => {}
+        }
+        self.dense.as_ref().map_or(Ok(()), DenseBlock::check).map_err(matrix("dense features"))?;
+        self.labels.check().map_err(matrix("labels"))?;
+        let weights = self.weights.as_ref().filter(|weights| !weights.is_owned());
+        match weights.is_some_and(|weights| weights.iter().any(|weight| !weight.is_finite() || *weight < 0.0))
+        {
+            true => Err(DataError::Damaged { what: "weights", source: None }),
+            false => Ok(()),
+        }
+    }
+
     /// The records named by `rows`, in that order. The report of what was skipped stays behind.
     pub fn select(&self, rows: &[usize]) -> Self {
         let input = match &self.input {
@@ -109,7 +132,7 @@ impl Dataset {
         };
         Self {
             input,
-            dense: self.dense.as_ref().map(|dense| dense.select(Axis(0), rows)),
+            dense: self.dense.as_ref().map(|dense| dense.select_rows(rows)),
             labels: self.labels.select_rows(rows),
             label_map: Arc::clone(&self.label_map),
             ids: self.ids.as_ref().map(|ids| ids.select(rows)),

@@ -2,6 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 use xmc_sparse::SparseError;
+use xmc_store::StoreError;
 
 /// Data that cannot be read or written.
 ///
@@ -251,6 +252,38 @@ pub enum DataError {
         /// What is wrong with it.
         source: SparseError,
     },
+    /// A directory that is no data set.
+    #[error(
+        "{path:?} is a directory, and none that 'xmc convert' has written: expected a file, or a directory with a manifest.json"
+    )]
+    NotData {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A data set of [`crate::convert`] cannot be opened or written.
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    /// The parts of a data set of [`crate::convert`] contradict each other.
+    #[error(
+        "{path:?}: the {what} do not fit the rest of the data set: it is damaged, copy it again or convert the data again"
+    )]
+    Inconsistent {
+        /// The directory.
+        path: PathBuf,
+        /// Which part.
+        what: &'static str,
+    },
+    /// A mapped data set has content that was not written.
+    #[error(
+        "the {what} of the mapped data set are damaged{}; 'xmc inspect --data DIR --verify' names the file",
+        Because(source.as_ref())
+    )]
+    Damaged {
+        /// Which part.
+        what: &'static str,
+        /// What is wrong with it.
+        source: Option<SparseError>,
+    },
     /// Something this input cannot do.
     #[error("{path:?}: {what}")]
     Unsupported {
@@ -285,6 +318,21 @@ impl DataError {
                 | Self::UnknownLabel { .. }
                 | Self::AmbiguousLabel { .. }
         )
+    }
+}
+
+impl From<StoreError> for DataError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+/// Says the reason, if there is one.
+struct Because<'a>(Option<&'a SparseError>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |reason| write!(f, ": {reason}"))
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     hash::BuildHasher,
     io::{BufWriter, Write},
     path::Path,
+    sync::OnceLock,
 };
 use xmc_sparse::LabelId;
 
@@ -66,8 +67,10 @@ pub struct LabelMap {
     keys: Texts,
     /// Empty while every name equals its key.
     names: Texts,
-    by_key: HashTable<LabelId>,
+    /// Made when a key is first looked up: most who read data never do.
+    by_key: OnceLock<HashTable<LabelId>>,
     hasher: DefaultHashBuilder,
+    is_from_file: bool,
 }
 
 impl std::fmt::Debug for LabelMap {
@@ -91,9 +94,20 @@ impl LabelMap {
 
     /// Labels whose keys and names are the numbers from 0, for data that only numbers its labels.
     pub fn numbered(n_labels: usize) -> Self {
-        let mut this = Self::new();
-        (0..n_labels).for_each(|id| _ = this.insert_key(&id.to_string()));
-        this
+        let mut keys: Texts = (0..n_labels).map(|id| id.to_string()).collect();
+        keys.shrink_to_fit();
+        Self::of(keys, Texts::new(), false)
+    }
+
+    /// Labels with keys that differ from each other, and no names or as many.
+    pub(crate) fn of(keys: Texts, names: Texts, is_from_file: bool) -> Self {
+        debug_assert!(names.is_empty() || names.len() == keys.len());
+        Self { keys, names, is_from_file, ..Self::default() }
+    }
+
+    /// Whether somebody has given a file of all labels, rather than the data alone.
+    pub fn is_from_file(&self) -> bool {
+        self.is_from_file
     }
 
     /// Reads a label file: `key<TAB>name` or `key` a line, compressed or not. Empty lines are skipped at
@@ -105,7 +119,7 @@ impl LabelMap {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let mut lines = Lines::new(Source::open(path)?, crate::ReadOptions::DEFAULT_MAX_LINE_BYTES);
-        let mut this = Self::new();
+        let mut this = Self { is_from_file: true, ..Self::new() };
         let mut blank = None;
         while lines.advance()? {
             let (line, number) = (lines.text()?.trim(), lines.number());
@@ -172,7 +186,16 @@ impl LabelMap {
 
     /// The id of the label with this key.
     pub fn get(&self, key: &str) -> Option<LabelId> {
-        self.by_key.find(self.hasher.hash_one(key), |&id| &self.keys[id as usize] == key).copied()
+        self.by_key().find(self.hasher.hash_one(key), |&id| &self.keys[id as usize] == key).copied()
+    }
+
+    fn by_key(&self) -> &HashTable<LabelId> {
+        self.by_key.get_or_init(|| {
+            let hash = |&id: &LabelId| self.hasher.hash_one(&self.keys[id as usize]);
+            let mut table = HashTable::with_capacity(self.len());
+            (0..self.len() as LabelId).for_each(|id| _ = table.insert_unique(hash(&id), id, hash));
+            table
+        })
     }
 
     /// The key of label `id`; panics when it is out of range.
@@ -192,8 +215,7 @@ impl LabelMap {
 
     /// The id of the label `key`, which is added under `name` when it is new.
     pub fn insert(&mut self, key: &str, name: &str) -> LabelId {
-        let hash = self.hasher.hash_one(key);
-        if let Some(&id) = self.by_key.find(hash, |&id| &self.keys[id as usize] == key) {
+        if let Some(id) = self.get(key) {
             return id;
         }
         if self.names.is_empty() && key != name {
@@ -205,7 +227,9 @@ impl LabelMap {
             self.names.push(name);
         }
         let (keys, hasher) = (&self.keys, &self.hasher);
-        self.by_key.insert_unique(hash, id, |&id| hasher.hash_one(&keys[id as usize]));
+        if let Some(table) = self.by_key.get_mut() {
+            table.insert_unique(hasher.hash_one(key), id, |&id| hasher.hash_one(&keys[id as usize]));
+        }
         id
     }
 

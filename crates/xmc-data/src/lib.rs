@@ -3,6 +3,7 @@
 //! * [`read_dataset`]: a whole file into a [`Dataset`], of any [`Format`], compressed or not.
 //! * [`RecordReader`]: the same record by record or in batches, in bounded memory, also from endless input.
 //! * [`LabelMap`]: what the label ids of a data set mean.
+//! * [`convert`]: any data set to a directory that [`read_dataset`] maps, for data larger than memory.
 //! * [`synth`]: data that are made, with known truth.
 //! * [`write_npz`], [`write_npy`], [`write_xc`]: matrices for other programs.
 //!
@@ -10,6 +11,7 @@
 //! records can be skipped ([`OnError::Skip`]); faults of a whole file cannot.
 
 mod builder;
+mod converted;
 mod dataset;
 mod error;
 mod formats;
@@ -23,6 +25,7 @@ mod source;
 pub mod synth;
 mod texts;
 
+pub use converted::{Converted, DataMeta, Labelling, convert};
 pub use dataset::{Dataset, Input, Skipped};
 pub use error::{DataError, Excerpt};
 pub use formats::npy::{read_npy, write_npy, write_npy_to};

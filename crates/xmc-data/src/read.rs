@@ -1,7 +1,7 @@
-//! A whole file into memory.
+//! A whole data set: a file into memory, or a converted one mapped.
 
 use crate::{
-    DataError, Dataset, Format, Input, Purpose, ReadOptions, RecordReader, Skipped,
+    DataError, Dataset, Format, Input, Purpose, ReadOptions, RecordReader, Skipped, converted,
     formats::{
         npy::read_npy,
         npz::{Columns, read_npz},
@@ -15,7 +15,8 @@ use ndarray::Array2;
 use std::{path::Path, sync::Arc};
 use xmc_sparse::{Csr, Features, SparseError};
 
-/// Reads a data set from a file, or from standard input for `-`.
+/// Reads a data set from a file, or from standard input for `-`; maps it from a directory that [`crate::convert`] has written, in
+/// milliseconds whatever its size.
 ///
 /// ```no_run
 /// use xmc_data::{LabelSource, ReadOptions, read_dataset};
@@ -30,6 +31,11 @@ use xmc_sparse::{Csr, Features, SparseError};
 /// [`DataError::Empty`] or [`DataError::AllBad`] without records and, for labelled data, [`DataError::NoLabels`] without labels.
 pub fn read_dataset(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset, DataError> {
     let path = path.as_ref();
+    if path.is_dir() {
+        let dataset = converted::read(path, options)?;
+        check(path, options, &dataset)?;
+        return Ok(dataset);
+    }
     // Matrices that are read whole anyway are not taken apart into records.
     let dataset = match matrix_format(path, options)? {
         Some(format) => read_matrices(path, format, options)?,
@@ -72,7 +78,7 @@ fn read_matrices(path: &Path, format: Format, options: &ReadOptions) -> Result<D
     with_labels(path, options, features, labels.transpose()?)
 }
 
-fn join(path: &Path, sparse: Csr, dense: Option<Array2<f32>>) -> Result<Features, DataError> {
+pub(crate) fn join(path: &Path, sparse: Csr, dense: Option<Array2<f32>>) -> Result<Features, DataError> {
     Features::new(sparse, dense).map_err(|source| match source {
         SparseError::NonFinite { row, col, value } => {
             Place { path, line: row as u64 + 1 }.non_finite("dense column", col as u64, value)
@@ -112,25 +118,41 @@ fn with_labels(
 }
 
 fn check(path: &Path, options: &ReadOptions, dataset: &Dataset) -> Result<(), DataError> {
+    let has_texts = matches!(dataset.input, Input::Text(_));
+    let found = Found { n_samples: dataset.n_samples(), n_entries: dataset.labels.nnz(), has_texts };
+    check_found(path, options, found, &dataset.skipped)
+}
+
+/// What has been read.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) n_samples: usize,
+    /// Labels of all records.
+    pub(crate) n_entries: usize,
+    pub(crate) has_texts: bool,
+}
+
+pub(crate) fn check_found(
+    path: &Path,
+    options: &ReadOptions,
+    found: Found,
+    skipped: &Skipped,
+) -> Result<(), DataError> {
+    let is_dir = path.is_dir();
     let path = path.to_owned();
-    let n_samples = dataset.n_samples();
+    let Found { n_samples, n_entries, has_texts } = found;
     if n_samples == 0 {
-        return Err(match dataset.skipped.first.first() {
-            Some(first) => {
-                DataError::AllBad { path, skipped: dataset.skipped.records, first: Arc::clone(first) }
-            }
+        return Err(match skipped.first.first() {
+            Some(first) => DataError::AllBad { path, skipped: skipped.records, first: Arc::clone(first) },
             None => DataError::Empty { path },
         });
     }
-    if options.purpose == Purpose::Labelled && dataset.labels.nnz() == 0 {
-        let hint = match (&dataset.input, options.label_path.is_some()) {
+    if options.purpose == Purpose::Labelled && n_entries == 0 {
+        let hint = match (has_texts, options.label_path.is_some()) {
+            _ if is_dir => "it was converted without labels, or none of them is known",
             (_, true) => "the file of labels has none",
-            (Input::Text(_), false) => {
-                "labels stand before the TAB, in \"labels\" or in the CSV column of labels"
-            }
-            (Input::Features(_), false) => {
-                "labels stand at the beginning of a row, or in a second file (a label .npz)"
-            }
+            (true, false) => "labels stand before the TAB, in \"labels\" or in the CSV column of labels",
+            (false, false) => "labels stand at the beginning of a row, or in a second file (a label .npz)",
         };
         return Err(DataError::NoLabels { path, n_samples, hint });
     }

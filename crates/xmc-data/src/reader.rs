@@ -3,6 +3,7 @@
 use crate::{
     DataError, Dataset, Format, LabelMap, OnError, Purpose, ReadOptions, Record, Skipped,
     builder::Builder,
+    converted::{DirRows, Labelling},
     formats::{CsvRows, JsonLines, LabelRows, MatrixRows, NpyRows, TsvLines, XcRows, npy::DenseRows},
     record::{Place, RecordSource},
     resolve::Resolver,
@@ -12,8 +13,8 @@ use std::{collections::VecDeque, path::Path, sync::Arc};
 
 /// Reads records from a file or standard input.
 ///
-/// Memory is bounded by the longest line and the batch, except for `.npz` files and column-ordered `.npy`
-/// files, which are held whole.
+/// Memory is bounded by the longest line and the batch, except for `.npz` and `.npy` files in column order (CSC, Fortran), which are held
+/// whole.
 ///
 /// ```
 /// # fn main() -> Result<(), xmc_data::DataError> {
@@ -36,6 +37,7 @@ pub struct RecordReader {
     label_rows: Option<LabelRows>,
     dense: Option<DenseRows>,
     resolver: Resolver,
+    labelling: Labelling,
     /// Records that were read to settle how labels are referred to.
     head: VecDeque<Record>,
     on_error: OnError,
@@ -56,7 +58,15 @@ impl RecordReader {
         let labelled = options.purpose == Purpose::Labelled;
         let label_path = options.label_path.as_deref().filter(|_| labelled);
         let label_rows = label_path.map(|path| LabelRows::open(path, options.max_line_bytes)).transpose()?;
-        let (source, own_dense) = open_source(path, options, labelled && label_rows.is_none())?;
+        let mut options = options.clone();
+        let (source, own_dense, converted) = if path.is_dir() {
+            let rows = DirRows::open(path, &mut options, labelled)?;
+            let (own_dense, labelling) = (rows.n_dense(), rows.labelling());
+            (Box::new(rows) as Box<dyn RecordSource>, own_dense, Some(labelling))
+        } else {
+            let (source, own_dense) = open_source(path, &options, labelled && label_rows.is_none())?;
+            (source, own_dense, None)
+        };
         if own_dense.is_some() && options.dense.is_some() {
             let what = "a .npy is all dense already: it cannot have a second file of dense features";
             return Err(DataError::Unsupported { path: path.to_owned(), what });
@@ -64,8 +74,15 @@ impl RecordReader {
         let dense = options.dense.as_deref().map(DenseRows::open).transpose()?;
         let dense_width = dense.as_ref().map(DenseRows::width).or(own_dense).unwrap_or(0);
         let n_labels = label_rows.as_ref().map(LabelRows::n_labels).or(source.n_labels());
+        let labelling = match converted {
+            _ if !labelled => Labelling::None,
+            Some(labelling) => labelling,
+            None if n_labels.is_some() => Labelling::Numbered,
+            None => Labelling::Written,
+        };
         Ok(Self {
-            resolver: Resolver::new(options, n_labels)?,
+            labelling,
+            resolver: Resolver::new(&options, n_labels)?,
             source,
             label_rows,
             dense,
@@ -229,6 +246,11 @@ impl RecordReader {
     /// Width of the dense features, 0 without any.
     pub fn n_dense(&self) -> usize {
         self.dense_width
+    }
+
+    /// How the data call their labels.
+    pub(crate) fn labelling(&self) -> Labelling {
+        self.labelling
     }
 
     /// The label map so far.

@@ -5,7 +5,7 @@ use crate::{
     record::Place,
 };
 use std::{path::Path, sync::Arc};
-use xmc_sparse::{Csr, LabelId};
+use xmc_sparse::{Csr, CsrBuilder, LabelId, SparseRow};
 
 /// Looks labels up, and lets the map grow where it may.
 pub(crate) struct Resolver {
@@ -20,6 +20,7 @@ pub(crate) struct Resolver {
 }
 
 /// Why a label has no id.
+#[derive(Clone, Copy)]
 enum Missing {
     Unknown,
     Ambiguous,
@@ -154,6 +155,77 @@ impl Resolver {
         Ok((fitted, ignored))
     }
 
+    /// Labels that are columns of `labels`, called as `own` has them, as [`Resolver::resolve`] would number them record by record; each label
+    /// is looked up once. With them come the rows that are kept when there are others, whose faults went to `bad`.
+    pub(crate) fn renumber(
+        &mut self,
+        labels: Csr,
+        own: &LabelMap,
+        path: &Path,
+        bad: &mut dyn FnMut(DataError) -> Result<(), DataError>,
+    ) -> Result<(Csr, Option<Vec<usize>>), DataError> {
+        if self.is_open() {
+            self.settle(&first_labelled(&labels, own));
+        }
+        let has_same_keys =
+            || self.map.len() == own.len() && self.map.iter().zip(own.iter()).all(|(a, b)| a.0 == b.0);
+        if self.by == LabelBy::Key && has_same_keys() {
+            return Ok((labels, None));
+        }
+        let mut found: Vec<Option<Result<LabelId, Missing>>> = vec![None; own.len()];
+        let (mut rows, mut kept, mut pairs) = (CsrBuilder::new(), Vec::new(), Vec::new());
+        for (row, entries) in labels.rows().enumerate() {
+            pairs.clear();
+            let at = Place { path, line: row as u64 + 1 };
+            match self.renumber_row(entries, own, at, &mut found, &mut pairs) {
+                Ok(()) => kept.push(row),
+                Err(error) => {
+                    bad(error)?;
+                    pairs.clear();
+                }
+            }
+            pairs.sort_by_key(|&(id, _)| id);
+            pairs.dedup_by_key(|&mut (id, _)| id);
+            rows.push_row(pairs.drain(..));
+        }
+        let renumbered = rows.finish(self.map.len());
+        let renumbered = renumbered.map_err(|source| DataError::Matrix { path: path.to_owned(), source })?;
+        let kept = (kept.len() < labels.n_rows()).then_some(kept);
+        Ok((renumbered, kept))
+    }
+
+    fn renumber_row(
+        &mut self,
+        row: SparseRow<'_>,
+        own: &LabelMap,
+        at: Place<'_>,
+        found: &mut [Option<Result<LabelId, Missing>>],
+        into: &mut Vec<(LabelId, f32)>,
+    ) -> Result<(), DataError> {
+        let mut unknown = 0;
+        for (label, relevance) in row.iter() {
+            let key = own.key(label);
+            match *found[label as usize].get_or_insert_with(|| self.find(key)) {
+                Ok(id) => into.push((id, relevance)),
+                Err(Missing::Ambiguous) => return Err(ambiguous(key, at)),
+                Err(Missing::Unknown) if self.refuses_unknown() => return Err(self.unknown(key, at)),
+                Err(Missing::Unknown) => unknown += 1,
+            }
+        }
+        if unknown > 0 && self.unknown == UnknownLabels::Ignore {
+            self.ignored += unknown;
+        } else if unknown > 0 {
+            for (label, relevance) in row.iter() {
+                if let Some(Err(_)) = found[label as usize] {
+                    let id = Arc::make_mut(&mut self.map).insert_key(own.key(label));
+                    found[label as usize] = Some(Ok(id));
+                    into.push((id, relevance));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A number that is no row cannot become a label under a given map of other keys.
     fn refuses_unknown(&self) -> bool {
         self.unknown == UnknownLabels::Error
@@ -181,6 +253,16 @@ impl Resolver {
             n_labels: self.map.len(),
         }
     }
+}
+
+/// The records that settle how labels are called.
+fn first_labelled(labels: &Csr, own: &LabelMap) -> Vec<Record> {
+    let labelled = labels.rows().filter(|row| row.nnz() > 0).take(ReadOptions::AUTO_RECORDS);
+    let record = |row: SparseRow<'_>| {
+        let labels = row.indices.iter().map(|&label| own.key(label)).collect();
+        Record { labels, ..Record::default() }
+    };
+    labelled.map(record).collect()
 }
 
 fn ambiguous(label: &str, at: Place<'_>) -> DataError {

@@ -38,24 +38,26 @@ impl Features {
     /// [`SparseError::Shape`] when the row counts differ, [`SparseError::NonFinite`] when a dense
     /// value is NaN or infinite.
     pub fn new(sparse: Csr, dense: Option<Array2<f32>>) -> Result<Self, SparseError> {
-        let this = Self::with_block(sparse, dense.map(DenseBlock::from))?;
-        this.dense.as_ref().map_or(Ok(()), DenseBlock::check_values)?;
-        Ok(this)
+        Self::with_block(sparse, dense.map(DenseBlock::from))
     }
 
-    /// As [`Features::new`], of a block that may be shared or mapped; its values are not looked at.
+    /// As [`Features::new`], of a block that may be shared or mapped; mapped values are not looked at.
     ///
     /// # Errors
-    /// [`SparseError::Shape`] when the row counts differ.
+    /// As [`Features::new`].
     pub fn with_block(sparse: Csr, dense: Option<DenseBlock>) -> Result<Self, SparseError> {
-        match dense.as_ref().map_or(sparse.n_rows(), DenseBlock::n_rows) {
-            found if found == sparse.n_rows() => Ok(Self { sparse, dense }),
-            found => Err(SparseError::Shape {
+        let Some(block) = dense else { return Ok(Self::from_sparse(sparse)) };
+        if block.n_rows() != sparse.n_rows() {
+            return Err(SparseError::Shape {
                 what: "rows of the dense features (one for each row of the sparse ones)",
                 expected: sparse.n_rows(),
-                found,
-            }),
+                found: block.n_rows(),
+            });
         }
+        if block.is_owned() {
+            block.check_values()?;
+        }
+        Ok(Self { sparse, dense: Some(block) })
     }
 
     /// Looks at all that is mapped, as [`Csr::check`] does.

@@ -3,7 +3,7 @@
 use crate::encoder::{Encoder, EncoderScratch};
 use crate::{EncodingParams, XmcError};
 use ndarray::{Array2, s};
-use xmc_sparse::Progress;
+use xmc_sparse::{DenseBlock, Progress};
 use xmc_tfidf::Documents;
 
 /// How a model gets the dense features of a text.
@@ -18,19 +18,22 @@ impl DenseFeatures<'_> {
     pub(crate) fn of(
         &self,
         texts: &(impl Documents + ?Sized),
-        given: Option<&Array2<f32>>,
+        given: Option<&DenseBlock>,
         progress: &dyn Progress,
-    ) -> Result<Option<Array2<f32>>, XmcError> {
+    ) -> Result<Option<DenseBlock>, XmcError> {
         let Some(encoder) = self.encoder else {
-            return Ok(given.map(|given| widened(given, texts.len(), 0)));
+            return Ok(given.map(|given| match given.n_rows() == texts.len() {
+                true => given.clone(),
+                false => widened(given, texts.len(), 0).into(),
+            }));
         };
         let mut embedded = encoder.embed(texts, progress)?;
         let scale = self.scale(encoder);
         embedded.mapv_inplace(|value| value * scale);
-        let Some(given) = given else { return Ok(Some(embedded)) };
+        let Some(given) = given else { return Ok(Some(embedded.into())) };
         let mut both = widened(given, texts.len(), encoder.n_dims());
-        both.slice_mut(s![.., given.ncols()..]).assign(&embedded);
-        Ok(Some(both))
+        both.slice_mut(s![.., given.n_cols()..]).assign(&embedded);
+        Ok(Some(both.into()))
     }
 
     /// That of one text with nothing given beside it, into `out`.
@@ -55,8 +58,8 @@ impl DenseFeatures<'_> {
 }
 
 /// `rows` with zero rows below and zero columns to the right.
-fn widened(rows: &Array2<f32>, n_rows: usize, more_columns: usize) -> Array2<f32> {
-    let mut wide = Array2::zeros((n_rows, rows.ncols() + more_columns));
-    wide.slice_mut(s![..rows.nrows(), ..rows.ncols()]).assign(rows);
+fn widened(rows: &DenseBlock, n_rows: usize, more_columns: usize) -> Array2<f32> {
+    let mut wide = Array2::zeros((n_rows, rows.n_cols() + more_columns));
+    wide.slice_mut(s![..rows.n_rows(), ..rows.n_cols()]).assign(&rows.matrix());
     wide
 }

@@ -29,7 +29,7 @@
 //! # With files
 //!
 //! [`read_dataset`] reads TSV, JSON Lines, CSV, the Extreme Classification Repository's format and SciPy's
-//! `.npz`; [`Trainer`] has everything else that a real training wants (a given tree, validation, progress), and writes the
+//! `.npz`, and maps what [`convert`] has written of any of them, for data larger than memory; [`Trainer`] has everything else that a real training wants (a given tree, validation, progress), and writes the
 //! model to a directory; [`Model::open`] maps it. A [`Model`] is `Send + Sync` and cheap to clone: one copy serves all threads, and
 //! all processes of a machine share its pages. [`Predictor`] serves single queries without allocating.
 //!
@@ -82,8 +82,8 @@ pub use trainer::Trainer;
 pub use tune::{Trial, Tuner, Tuning};
 
 pub use xmc_data::{
-    CsvColumns, DataError, Dataset, Format, Input, LabelBy, LabelMap, LabelSource, OnError, Purpose,
-    ReadOptions, RecordReader, Texts, UnknownLabels, read_dataset,
+    Converted, CsvColumns, DataError, DataMeta, Dataset, Format, Input, LabelBy, LabelMap, LabelSource,
+    Labelling, OnError, Purpose, ReadOptions, RecordReader, Texts, UnknownLabels, convert, read_dataset,
 };
 pub use xmc_embed::{
     DeviceChoice, Distilled, Pooling, Precision, StaticParams, StaticTable, StaticValidParams, TextEncoder,
@@ -91,8 +91,10 @@ pub use xmc_embed::{
 };
 pub use xmc_linear::{Loss, SvmParams};
 pub use xmc_metrics::{Evaluator, Metric, Scores};
-pub use xmc_sparse::{Combine, Csr, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored};
-pub use xmc_store::{Container, remove_unfinished};
+pub use xmc_sparse::{
+    Combine, Csr, DenseBlock, Features, LabelId, NoProgress, Progress, RankedLists, Row, Scored, SharedSlice,
+};
+pub use xmc_store::{Container, Kind, remove_unfinished};
 pub use xmc_tfidf::{
     Analyzer, DocFrequency, Documents, Idf, Norm, TfIdf, TfIdfParams, Tokenizer, VectorizerParams,
 };

@@ -4,7 +4,6 @@ use crate::dense::DenseFeatures;
 use crate::labels::Labels;
 use crate::trainer::{TextsRef, matcher_prefix};
 use crate::{Encoder, Meta, Predictor, Scope, TrainParams, Trainer, XmcError};
-use ndarray::Array2;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_embed::DeviceChoice;
 use xmc_metrics::{Evaluator, Propensities, PropensityParams, Scores};
-use xmc_sparse::{Csr, Features, LabelId, NoProgress, Progress, RankedLists, Scored, combine};
+use xmc_sparse::{Csr, DenseBlock, Features, LabelId, NoProgress, Progress, RankedLists, Scored, combine};
 use xmc_store::Container;
 use xmc_tfidf::{Documents, TfIdf};
 use xmc_tree::{LabelPaths, LabelTree, Matcher, Search, SearchParams, rank_rows};
@@ -343,6 +342,7 @@ impl Model {
         dataset: &'d Dataset,
         progress: &dyn Progress,
     ) -> Result<Cow<'d, Features>, XmcError> {
+        dataset.check()?;
         let features = match &dataset.input {
             Input::Features(features) => Cow::Borrowed(features),
             Input::Text(texts) => {
@@ -356,7 +356,7 @@ impl Model {
     fn text_features<D: Documents + ?Sized>(
         &self,
         texts: &D,
-        given: Option<&Array2<f32>>,
+        given: Option<&DenseBlock>,
         progress: &dyn Progress,
     ) -> Result<Features, XmcError> {
         if !self.takes_text() {
@@ -366,7 +366,7 @@ impl Model {
             Some(tfidf) => tfidf.transform_with_progress(texts, progress),
             None => Csr::empty(texts.len(), 0),
         };
-        Ok(Features::new(sparse, self.dense_features().of(texts, given, progress)?)?)
+        Ok(Features::with_block(sparse, self.dense_features().of(texts, given, progress)?)?)
     }
 
     /// How the model gets the dense features of a text.

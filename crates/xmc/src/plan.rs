@@ -2,7 +2,7 @@
 //!
 //! Two things can be made smaller at the cost of time: the label features of the nodes that are being clustered
 //! ([`crate::TreeParams::node_entries`]), and the weights that wait to be written ([`crate::XrLinearParams::part_weights`]). All else (the data, the copy of
-//! them that the root is solved on) is what it is. The limit chooses these two, by counts of the data alone: the same data and limit give the same model on any
+//! them that the root is solved on) is what it is; data that are mapped count for nothing. The limit chooses these two, by counts of the data alone: the same data and limit give the same model on any
 //! machine.
 //!
 //! Seconds and sizes come from trainings on two small parts of the data, as powers of the number of records.
@@ -12,7 +12,7 @@ use crate::{Model, TrainParams, Trainer, XmcError};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use xmc_data::{Dataset, Input};
-use xmc_sparse::{Csr, Progress};
+use xmc_sparse::{Csr, DenseBlock, Progress};
 use xmc_tree::{NODE_ENTRIES, most_entries_made};
 use xmc_xrlinear::PART_WEIGHTS;
 
@@ -40,7 +40,7 @@ pub struct TrainingPlan {
 pub struct PlannedStage {
     /// Its name, as in [`crate::Meta::stages`].
     pub name: &'static str,
-    /// Bytes of memory at its peak, data included.
+    /// Bytes of memory at its peak, data included unless they are mapped.
     pub memory_bytes: u64,
     /// Bytes that it writes.
     pub disk_bytes: Option<u64>,
@@ -83,8 +83,46 @@ pub(crate) struct Counts {
     distinct: f64,
     /// Features of several instances.
     shared: u64,
-    /// Bytes of texts, names and vocabulary.
+    /// Bytes of texts.
+    texts: u64,
+    /// Bytes of names and vocabulary.
     beside: u64,
+    mapped: Mapped,
+}
+
+/// What lies in mapped files: the system has its memory back whenever it wants, so it counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Mapped {
+    x: bool,
+    dense: bool,
+    y: bool,
+    texts: bool,
+}
+
+impl Mapped {
+    fn of(dataset: &Dataset, set: &TrainingSet<'_>) -> Self {
+        Self {
+            x: !set.x.sparse().is_owned(),
+            dense: set.x.dense_block().is_some_and(|block| !block.is_owned()),
+            y: !set.y.is_owned(),
+            texts: matches!(&dataset.input, Input::Text(texts) if !texts.is_owned()),
+        }
+    }
+
+    /// Before there is a training set: where labels' names become records (`names`), all but the texts is made anew.
+    fn of_all(dataset: &Dataset, names: bool) -> Self {
+        let is_mapped = |block: Option<&DenseBlock>| block.is_some_and(|block| !block.is_owned());
+        let y = !dataset.labels.is_owned();
+        match &dataset.input {
+            Input::Features(x) => {
+                Self { x: !x.sparse().is_owned(), dense: is_mapped(x.dense_block()), y, texts: false }
+            }
+            Input::Text(texts) => {
+                let dense = is_mapped(dataset.dense.as_ref()) && !names;
+                Self { x: false, dense, y: y && !names, texts: !texts.is_owned() }
+            }
+        }
+    }
 }
 
 impl Counts {
@@ -114,12 +152,14 @@ impl Counts {
             summed: x.rows().zip(y.rows()).map(|(x, y)| (x.nnz() * y.nnz()) as u64).sum(),
             distinct: distinct(x, y),
             shared: seen.iter().filter(|&&seen| seen == 2).count() as u64,
-            beside: texts + vocabulary + names,
+            texts,
+            beside: vocabulary + names,
+            mapped: Mapped::of(dataset, set),
         }
     }
 
     /// What they are for `rows` instances, by those of two parts of the data.
-    fn scaled(small: &Self, large: &Self, rows: u64) -> Self {
+    fn scaled(small: &Self, large: &Self, rows: u64, mapped: Mapped) -> Self {
         let power = |of: fn(&Self) -> u64| {
             let growth =
                 Growth::between((small.rows, of(small) as f64), (large.rows, of(large) as f64), (0.0, 1.1));
@@ -135,15 +175,22 @@ impl Counts {
             summed: power(|c| c.summed),
             distinct: large.distinct,
             shared: power(|c| c.shared),
+            texts: power(|c| c.texts),
             beside: power(|c| c.beside),
+            mapped,
         }
     }
 
     /// Bytes of the data.
     fn data(&self) -> u64 {
-        let dense = 4 * self.rows * self.n_dense;
-        let pointers = 2 * POINTER * self.rows;
-        PROGRAM + ENTRY * (self.entries + self.label_entries) + pointers + dense + self.beside
+        let held = |is_mapped, bytes| if is_mapped { 0 } else { bytes };
+        let Mapped { x, dense, y, texts } = self.mapped;
+        PROGRAM
+            + held(x, ENTRY * self.entries + POINTER * self.rows)
+            + held(y, ENTRY * self.label_entries + POINTER * self.rows)
+            + held(dense, 4 * self.rows * self.n_dense)
+            + held(texts, self.texts)
+            + self.beside
     }
 
     /// Bytes while the shares of instances in labels are made.
@@ -348,7 +395,12 @@ pub(crate) fn plan(
     };
     let (small, large) = (of(small)?, of(large)?);
     progress.end();
-    let counts = Counts::scaled(&small.counts, &large.counts, n_rows as u64 * large.counts.rows / large.rows);
+    let counts = Counts::scaled(
+        &small.counts,
+        &large.counts,
+        n_rows as u64 * large.counts.rows / large.rows,
+        Mapped::of_all(dataset, names),
+    );
     let planned = match limit {
         Some(limit) => counts.limit(params, limit)?,
         None => params.clone(),

@@ -5,12 +5,11 @@ use crate::encoder::EncoderSource;
 use crate::stages::Stages;
 use crate::trainer::TextsRef;
 use crate::{Encoder, TrainParams, XmcError};
-use ndarray::Array2;
 use serde_json::Value;
 use std::borrow::Cow;
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_metrics::{Propensities, PropensityParams};
-use xmc_sparse::{Csr, CsrBuilder, Features, LabelId, NoProgress, SparseRow};
+use xmc_sparse::{Csr, CsrBuilder, DenseBlock, Features, LabelId, NoProgress, SparseRow};
 use xmc_store::Fingerprint;
 use xmc_tfidf::{Documents, TfIdf};
 use xmc_tree::LabelTree;
@@ -124,6 +123,7 @@ impl<'d> TrainingSet<'d> {
         extras: Extras<'d>,
         stages: &Stages<'_>,
     ) -> Result<Self, XmcError> {
+        dataset.check()?;
         let y = &dataset.labels;
         let own =
             |names: Option<Features>| extras.label_features.map(Cow::Borrowed).or(names.map(Cow::Owned));
@@ -150,7 +150,7 @@ impl<'d> TrainingSet<'d> {
             let (tfidf, sparse) = vectorize(params, tfidf, &texts, extras.encoder.is_some(), stages)?;
             let encoder = extras.encoder_for(params, (&texts, &sparse, y), tfidf.as_ref(), stages)?;
             let dense = embed(encoder.0.as_deref(), params, &texts, given, stages)?;
-            return without_names(tfidf, encoder, Cow::Owned(Features::new(sparse, dense)?), None);
+            return without_names(tfidf, encoder, Cow::Owned(Features::with_block(sparse, dense)?), None);
         }
         let all = TextsAndNames { texts: TextsRef(texts), names: &dataset.label_map };
         let (tfidf, sparse) = vectorize(params, tfidf, &all, extras.encoder.is_some(), stages)?;
@@ -161,18 +161,18 @@ impl<'d> TrainingSet<'d> {
             let of_texts = sparse.select_rows(&of_texts);
             let encoder = extras.encoder_for(params, (&all.texts, &of_texts, y), tfidf.as_ref(), stages)?;
             let dense = embed(encoder.0.as_deref(), params, &all.texts, given, stages)?;
-            let x = Features::new(of_texts, dense)?;
-            let of_no_text = given.map(|given| Array2::zeros((0, given.ncols())));
+            let x = Features::with_block(of_texts, dense)?;
+            let of_no_text = given.map(|given| given.select_rows(&[]));
             let names = Names(all.names);
             let names = embed(encoder.0.as_deref(), params, &names, of_no_text.as_ref(), stages)?;
-            let names = Features::new(sparse.select_rows(&of_names), names)?;
+            let names = Features::with_block(sparse.select_rows(&of_names), names)?;
             return without_names(tfidf, encoder, Cow::Owned(x), Some(names));
         }
         let y = with_own_labels(y)?;
         let (encoder, encoder_made) =
             extras.encoder_for(params, (&all, &sparse, &y), tfidf.as_ref(), stages)?;
         let dense = embed(encoder.as_deref(), params, &all, given, stages)?;
-        let x = Features::new(sparse, dense)?;
+        let x = Features::with_block(sparse, dense)?;
         let names = x.select_rows(&of_names);
         Ok(Self {
             tfidf,
@@ -218,9 +218,9 @@ fn embed(
     encoder: Option<&Encoder>,
     params: &TrainParams,
     texts: &impl Documents,
-    given: Option<&Array2<f32>>,
+    given: Option<&DenseBlock>,
     stages: &Stages<'_>,
-) -> Result<Option<Array2<f32>>, XmcError> {
+) -> Result<Option<DenseBlock>, XmcError> {
     let dense = DenseFeatures { encoder, params: &params.encoding };
     match encoder {
         None => dense.of(texts, given, &NoProgress),

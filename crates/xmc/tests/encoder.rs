@@ -80,7 +80,7 @@ fn embeddings_have_the_length_that_is_asked_for() {
 fn embeddings_stand_to_the_right_of_dense_features_that_are_given() {
     let (mut dataset, encoder) = (dataset(), encoder());
     let given = Array2::from_shape_fn((dataset.n_samples(), 2), |(row, col)| (row + col) as f32);
-    dataset.dense = Some(given.clone());
+    dataset.dense = Some(given.clone().into());
     let model = Trainer::new(params()).encoder(&encoder).fit(&dataset).unwrap();
     let x = model.features(&dataset, &NoProgress).unwrap();
     assert_eq!(x.n_dense(), 5);

@@ -1,53 +1,41 @@
 //! Rows of matrix files, and the second file in which some formats keep labels.
 
-use super::{
-    npz::{Columns, read_npz},
-    xc::XcLabelRows,
-};
+use super::{npz::Columns, npz_rows::NpzRows, xc::XcLabelRows};
 use crate::{
     DataError, Format,
     record::{Record, RecordSource},
     source::{Lines, Source},
 };
-use std::path::{Path, PathBuf};
-use xmc_sparse::{Csr, LabelId};
+use std::path::Path;
+use xmc_sparse::LabelId;
 
 /// A sparse matrix, row by row.
-pub(crate) struct MatrixRows {
-    matrix: Csr,
-    next: usize,
-    path: PathBuf,
-}
+pub(crate) struct MatrixRows(NpzRows);
 
 impl MatrixRows {
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
-        Ok(Self { matrix: read_npz(path, Columns::Features)?, next: 0, path: path.to_owned() })
+        Ok(Self(NpzRows::open(path, Columns::Features)?))
     }
 }
 
 impl RecordSource for MatrixRows {
     fn read(&mut self, record: &mut Record) -> Result<bool, DataError> {
-        if self.next == self.matrix.n_rows() {
-            return Ok(false);
-        }
-        record.features.extend(self.matrix.row(self.next).iter());
-        self.next += 1;
-        record.line = self.next as u64;
-        Ok(true)
+        record.line = self.0.n_read() as u64 + 1;
+        self.0.read(&mut record.features)
     }
 
     fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     fn n_features(&self) -> Option<usize> {
-        Some(self.matrix.n_cols())
+        Some(self.0.n_cols())
     }
 }
 
 /// Labels from a second file, row by row beside the first one.
 pub(crate) enum LabelRows {
-    Matrix { matrix: Csr, next: usize },
+    Matrix(NpzRows),
     Xc(XcLabelRows),
 }
 
@@ -56,14 +44,14 @@ impl LabelRows {
     pub(crate) fn open(path: &Path, max_line_bytes: usize) -> Result<Self, DataError> {
         let mut source = Source::open(path)?;
         if Format::from_path(path) == Some(Format::Npz) || source.peek()?.starts_with(b"PK\x03\x04") {
-            return Ok(Self::Matrix { matrix: read_npz(path, Columns::Labels)?, next: 0 });
+            return Ok(Self::Matrix(NpzRows::open(path, Columns::Labels)?));
         }
         Ok(Self::Xc(XcLabelRows::new(Lines::new(source, max_line_bytes))?))
     }
 
     pub(crate) fn n_labels(&self) -> usize {
         match self {
-            Self::Matrix { matrix, .. } => matrix.n_cols(),
+            Self::Matrix(rows) => rows.n_cols(),
             Self::Xc(rows) => rows.n_labels(),
         }
     }
@@ -72,12 +60,7 @@ impl LabelRows {
     pub(crate) fn read(&mut self, into: &mut Vec<(LabelId, f32)>) -> Result<bool, DataError> {
         match self {
             Self::Xc(rows) => rows.read(into),
-            Self::Matrix { matrix, next } if *next == matrix.n_rows() => Ok(false),
-            Self::Matrix { matrix, next } => {
-                into.extend(matrix.row(*next).iter());
-                *next += 1;
-                Ok(true)
-            }
+            Self::Matrix(rows) => rows.read(into),
         }
     }
 }

@@ -5,6 +5,7 @@ mod jsonl;
 mod matrix;
 pub(crate) mod npy;
 pub(crate) mod npz;
+mod npz_rows;
 pub(crate) mod npz_writer;
 mod tsv;
 pub(crate) mod xc;

@@ -14,7 +14,7 @@ use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, TypeStr, WriteOptions,
 use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 const BLOCK: usize = 1 << 18;
@@ -30,25 +30,25 @@ enum Element {
 }
 
 /// The elements of one array, from a stream.
-pub(crate) struct ArrayReader<'a, R> {
+pub(crate) struct ArrayReader<R> {
     bytes: R,
-    path: &'a Path,
+    path: PathBuf,
     name: &'static str,
     header: NpyHeader,
     kind: TypeStr,
     block: Vec<u8>,
 }
 
-impl<'a, R: Read> ArrayReader<'a, R> {
+impl<R: Read> ArrayReader<R> {
     /// Reads the header. `name` is the array's name in messages.
-    pub(crate) fn new(mut bytes: R, path: &'a Path, name: &'static str) -> Result<Self, DataError> {
+    pub(crate) fn new(mut bytes: R, path: &Path, name: &'static str) -> Result<Self, DataError> {
         let header =
             NpyHeader::from_reader(&mut bytes).map_err(|source| io_error(path, Some(FORMAT), 0, source))?;
         let kind = match header.dtype() {
             DType::Plain(kind) => kind,
             other => return Err(bad_array(path, name, "an array of numbers", &other.descr())),
         };
-        Ok(Self { bytes, path, name, header, kind, block: Vec::new() })
+        Ok(Self { bytes, path: path.to_owned(), name, header, kind, block: Vec::new() })
     }
 
     pub(crate) fn shape(&self) -> &[u64] {
@@ -59,7 +59,7 @@ impl<'a, R: Read> ArrayReader<'a, R> {
     pub(crate) fn vector_len(&self) -> Result<usize, DataError> {
         match *self.shape() {
             [len] => Ok(len as usize),
-            ref other => Err(bad_array(self.path, self.name, "one dimension", &format!("shape {other:?}"))),
+            ref other => Err(bad_array(&self.path, self.name, "one dimension", &format!("shape {other:?}"))),
         }
     }
 
@@ -70,7 +70,7 @@ impl<'a, R: Read> ArrayReader<'a, R> {
             (TypeChar::Int, 1 | 2 | 4 | 8) => Ok(Element::Int(size)),
             (TypeChar::Uint, 1 | 2 | 4 | 8) => Ok(Element::Uint(size)),
             (TypeChar::Float, 2 | 4 | 8) => Ok(Element::Float(size)),
-            _ => Err(bad_array(self.path, self.name, expected, &self.kind.to_string())),
+            _ => Err(bad_array(&self.path, self.name, expected, &self.kind.to_string())),
         }
     }
 
@@ -93,7 +93,7 @@ impl<'a, R: Read> ArrayReader<'a, R> {
         const EXPECTED: &str = "integers of 8 to 64 bits";
         let element = self.element(EXPECTED)?;
         if let Element::Float(_) | Element::Bool = element {
-            return Err(bad_array(self.path, self.name, EXPECTED, &self.kind.to_string()));
+            return Err(bad_array(&self.path, self.name, EXPECTED, &self.kind.to_string()));
         }
         let big = self.kind.endianness() == Endianness::Big;
         self.reserve(count, into)?;
@@ -105,28 +105,30 @@ impl<'a, R: Read> ArrayReader<'a, R> {
         let size = match (self.kind.type_char(), self.kind.size_field()) {
             (TypeChar::ByteStr, size @ ..=64) => size as usize,
             (TypeChar::UnicodeStr, size @ ..=64) => 4 * size as usize,
-            _ => return Err(bad_array(self.path, self.name, "a short string", &self.kind.to_string())),
+            _ => return Err(bad_array(&self.path, self.name, "a short string", &self.kind.to_string())),
         };
         let mut bytes = vec![0; size];
-        self.bytes.read_exact(&mut bytes).map_err(|source| io_error(self.path, Some(FORMAT), 0, source))?;
+        self.bytes.read_exact(&mut bytes).map_err(|source| io_error(&self.path, Some(FORMAT), 0, source))?;
         // UTF-32 of ASCII in either byte order: the other bytes are zero.
         bytes.retain(|&byte| byte != 0);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Checks that the stream ends here; in an archive this is also what checks the checksum.
-    pub(crate) fn finish(mut self) -> Result<(), DataError> {
+    pub(crate) fn finish(&mut self) -> Result<(), DataError> {
         match self.bytes.read(&mut [0]) {
             Ok(0) => Ok(()),
-            Ok(_) => Err(bad_array(self.path, self.name, "as many elements as its shape says", "more bytes")),
-            Err(source) => Err(io_error(self.path, Some(FORMAT), 0, source)),
+            Ok(_) => {
+                Err(bad_array(&self.path, self.name, "as many elements as its shape says", "more bytes"))
+            }
+            Err(source) => Err(io_error(&self.path, Some(FORMAT), 0, source)),
         }
     }
 
     /// Makes room, unless the header promises what no memory can hold.
     fn reserve<T>(&self, count: usize, into: &mut Vec<T>) -> Result<(), DataError> {
         into.try_reserve_exact(count).map_err(|_| {
-            bad_array(self.path, self.name, "an array that fits in memory", &format!("{count} elements"))
+            bad_array(&self.path, self.name, "an array that fits in memory", &format!("{count} elements"))
         })
     }
 
@@ -137,7 +139,7 @@ impl<'a, R: Read> ArrayReader<'a, R> {
             self.block.resize(left.min(BLOCK), 0);
             self.bytes
                 .read_exact(&mut self.block)
-                .map_err(|source| io_error(self.path, Some(FORMAT), 0, source))?;
+                .map_err(|source| io_error(&self.path, Some(FORMAT), 0, source))?;
             each(&self.block);
             left -= self.block.len();
         }
@@ -194,7 +196,7 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<Array2<f32>, DataError> {
     read_matrix(ArrayReader::new(source, path, "dense features")?)
 }
 
-fn read_matrix<R: Read>(mut array: ArrayReader<'_, R>) -> Result<Array2<f32>, DataError> {
+fn read_matrix<R: Read>(mut array: ArrayReader<R>) -> Result<Array2<f32>, DataError> {
     let (n_rows, n_cols) = matrix_shape(&array)?;
     let mut values = Vec::new();
     array.read_floats(n_rows.saturating_mul(n_cols), &mut values)?;
@@ -204,10 +206,10 @@ fn read_matrix<R: Read>(mut array: ArrayReader<'_, R>) -> Result<Array2<f32>, Da
         .expect("invariant: as many values as the shape says were read"))
 }
 
-fn matrix_shape<R: Read>(array: &ArrayReader<'_, R>) -> Result<(usize, usize), DataError> {
+fn matrix_shape<R: Read>(array: &ArrayReader<R>) -> Result<(usize, usize), DataError> {
     match *array.shape() {
         [n_rows, n_cols] if u32::try_from(n_cols).is_ok() => Ok((n_rows as usize, n_cols as usize)),
-        ref other => Err(bad_array(array.path, array.name, "two dimensions", &format!("shape {other:?}"))),
+        ref other => Err(bad_array(&array.path, array.name, "two dimensions", &format!("shape {other:?}"))),
     }
 }
 
@@ -254,7 +256,7 @@ pub fn write_npy_to(out: &mut impl Write, matrix: ArrayView2<'_, f32>) -> io::Re
 /// The rows of a `.npy` file one by one, in bounded memory unless the file is in column order.
 pub(crate) struct DenseRows {
     rows: Rows,
-    path: std::path::PathBuf,
+    path: PathBuf,
     width: usize,
     n_rows: usize,
     next: usize,

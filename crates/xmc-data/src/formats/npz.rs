@@ -4,15 +4,20 @@
 
 use super::npy::{ArrayReader, bad_array, write_array};
 use crate::{DataError, record::Place, source::io_error};
+use flate2::{CrcReader, read::DeflateDecoder};
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, Read, Seek, Write},
+    io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 use xmc_sparse::Csr;
-use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
+use zip::{
+    CompressionMethod, ZipArchive, ZipWriter, read::ZipFile, result::ZipError, write::SimpleFileOptions,
+};
 
 const FORMAT: &str = ".npz (zip)";
+/// Bytes read from a member at once.
+const BUFFER: usize = 1 << 18;
 /// Elements turned into bytes at once.
 const BLOCK: usize = 1 << 16;
 
@@ -34,21 +39,31 @@ pub enum Columns {
 /// [`DataError::LabelOutOfRange`], [`DataError::NonFinite`], [`DataError::Matrix`].
 pub fn read_npz(path: impl AsRef<Path>, columns: Columns) -> Result<Csr, DataError> {
     let path = path.as_ref();
-    if path == Path::new("-") {
-        let what =
-            "a .npz cannot come from standard input, whose end it would have to read first; give a file";
-        return Err(DataError::Unsupported { path: path.to_owned(), what });
-    }
-    let file = File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
-    let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| zip_error(path, error))?;
-    let matrix = Archive { archive, path, columns }.read()?;
+    let matrix = Archive::open(path, columns)?.read()?;
     Ok(if columns == Columns::Labels { without_zeros(matrix) } else { matrix })
 }
 
-struct Archive<'a> {
+pub(super) struct Archive<'a> {
     archive: ZipArchive<BufReader<File>>,
     path: &'a Path,
     columns: Columns,
+}
+
+/// The bytes of a member, which end in an error if they are not those of its checksum.
+pub(super) struct Member {
+    bytes: CrcReader<Box<dyn Read + Send>>,
+    crc: u32,
+}
+
+impl Read for Member {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.bytes.read(into)? {
+            0 if !into.is_empty() && self.bytes.crc().sum() != self.crc => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "wrong checksum"))
+            }
+            read => Ok(read),
+        }
+    }
 }
 
 /// The arrays of a compressed matrix; `major` counts rows in CSR and columns in CSC.
@@ -61,7 +76,18 @@ struct Parts {
     values: Vec<f32>,
 }
 
-impl Archive<'_> {
+impl<'a> Archive<'a> {
+    pub(super) fn open(path: &'a Path, columns: Columns) -> Result<Self, DataError> {
+        if path == Path::new("-") {
+            let what =
+                "a .npz cannot come from standard input, whose end it would have to read first; give a file";
+            return Err(DataError::Unsupported { path: path.to_owned(), what });
+        }
+        let file = File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+        let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| zip_error(path, error))?;
+        Ok(Self { archive, path, columns })
+    }
+
     fn read(mut self) -> Result<Csr, DataError> {
         let mut parts = self.read_parts()?;
         parts.sort();
@@ -72,16 +98,7 @@ impl Archive<'_> {
     }
 
     fn read_parts(&mut self) -> Result<Parts, DataError> {
-        let in_rows = match self.member("format", |array| array.read_word())?.as_str() {
-            "csr" => true,
-            "csc" => false,
-            other => return Err(bad_array(self.path, "format", "csr or csc (convert with .tocsr())", other)),
-        };
-        let shape: Vec<i64> = self.vector("shape", |size| size)?;
-        let (n_rows, n_cols) = match shape[..] {
-            [rows, cols] if rows >= 0 && cols >= 0 => (rows as usize, cols as usize),
-            _ => return Err(bad_array(self.path, "shape", "two sizes", &format!("{shape:?}"))),
-        };
+        let (in_rows, n_rows, n_cols) = self.read_shape()?;
         let (n_major, n_minor) = if in_rows { (n_rows, n_cols) } else { (n_cols, n_rows) };
         // A negative offset becomes a huge one, and is refused with the rest that is not in order.
         let indptr = self.vector("indptr", |offset| offset as usize)?;
@@ -89,6 +106,20 @@ impl Archive<'_> {
         self.check_indptr(&parts)?;
         self.read_entries(&mut parts)?;
         Ok(parts)
+    }
+
+    /// Whether the matrix is in row order, and its numbers of rows and columns.
+    pub(super) fn read_shape(&mut self) -> Result<(bool, usize, usize), DataError> {
+        let in_rows = match self.member("format", |array| array.read_word())?.as_str() {
+            "csr" => true,
+            "csc" => false,
+            other => return Err(bad_array(self.path, "format", "csr or csc (convert with .tocsr())", other)),
+        };
+        let shape: Vec<i64> = self.vector("shape", |size| size)?;
+        match shape[..] {
+            [rows, cols] if rows >= 0 && cols >= 0 => Ok((in_rows, rows as usize, cols as usize)),
+            _ => Err(bad_array(self.path, "shape", "two sizes", &format!("{shape:?}"))),
+        }
     }
 
     fn check_indptr(&self, parts: &Parts) -> Result<(), DataError> {
@@ -161,19 +192,44 @@ impl Archive<'_> {
         })
     }
 
+    fn find(&mut self, name: &'static str) -> Result<ZipFile<'_, BufReader<File>>, DataError> {
+        let path = self.path;
+        self.archive.by_name(&format!("{name}.npy")).map_err(|error| match error {
+            ZipError::FileNotFound => DataError::MissingMember { path: path.to_owned(), member: name },
+            error => zip_error(path, error),
+        })
+    }
+
+    /// A member apart from the archive, so that several can be read at a time.
+    pub(super) fn detach(&mut self, name: &'static str) -> Result<ArrayReader<BufReader<Member>>, DataError> {
+        let path = self.path;
+        let found = self.find(name)?;
+        let (start, bytes, method) = (found.data_start(), found.compressed_size(), found.compression());
+        let crc = found.crc32();
+        drop(found);
+        let open = || -> io::Result<File> {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(start))?;
+            Ok(file)
+        };
+        let file = open().map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+        let packed = BufReader::with_capacity(BUFFER, file.take(bytes));
+        let bytes: Box<dyn Read + Send> = match method {
+            CompressionMethod::Stored => Box::new(packed),
+            // The archive has refused every other method by now.
+            _ => Box::new(DeflateDecoder::new(packed)),
+        };
+        let member = Member { bytes: CrcReader::new(bytes), crc };
+        ArrayReader::new(BufReader::with_capacity(BUFFER, member), path, name)
+    }
+
     fn member<T>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&mut ArrayReader<'_, &mut dyn Read>) -> Result<T, DataError>,
+        read: impl FnOnce(&mut ArrayReader<&mut dyn Read>) -> Result<T, DataError>,
     ) -> Result<T, DataError> {
         let path = self.path;
-        let mut member = match self.archive.by_name(&format!("{name}.npy")) {
-            Ok(member) => member,
-            Err(ZipError::FileNotFound) => {
-                return Err(DataError::MissingMember { path: path.to_owned(), member: name });
-            }
-            Err(error) => return Err(zip_error(path, error)),
-        };
+        let mut member = self.find(name)?;
         let mut array = ArrayReader::new(&mut member as &mut dyn Read, path, name)?;
         let value = read(&mut array)?;
         array.finish()?;

@@ -14,7 +14,7 @@ fn a_file_that_cannot_be_opened() {
     let error = read_dataset("no/such/file.tsv", &ReadOptions::default()).unwrap_err();
     assert!(matches!(error, DataError::Open { .. }), "{error}");
     let error = read_dataset(std::env::temp_dir(), &ReadOptions::default()).unwrap_err();
-    assert!(matches!(error, DataError::Open { .. }), "a folder: {error}");
+    assert!(matches!(error, DataError::NotData { .. }), "a folder: {error}");
 }
 
 #[test]

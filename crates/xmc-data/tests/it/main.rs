@@ -5,6 +5,7 @@
 )]
 
 mod bad_input;
+mod converted;
 mod labels;
 mod matrices;
 mod reading;

@@ -72,7 +72,7 @@ fn dense_features_and_label_matrices_stand_beside_texts() {
         };
         let data = read_dataset(&path, &options).unwrap();
         assert_eq!(texts(&data), ["one", "two", "three"]);
-        assert_eq!((data.dense.as_ref(), data.labels.nnz()), (Some(&dense()), 5));
+        assert_eq!((data.dense, data.labels.nnz()), (Some(dense().into()), 5));
     }
 }
 
@@ -88,7 +88,7 @@ fn a_skipped_line_takes_its_dense_row_and_labels_along() {
     };
     let data = read_dataset(path, &options).unwrap();
     assert_eq!((texts(&data), data.skipped.records), (vec!["one", "three"], 1));
-    assert_eq!(data.dense.unwrap().row(1), dense().row(2));
+    assert_eq!(data.dense.unwrap().row(1), dense().row(2).as_slice().unwrap());
     assert_eq!(data.labels.row(1).indices, [0, 1]);
 }
 

@@ -29,7 +29,7 @@ fn json_lines_have_ids_and_weights() {
     assert_eq!(texts(&data), ["A \"red\" shoe\nsize 4", "b"]);
     assert_eq!(names(&data), [vec!["red", "7"], vec![]]);
     assert_eq!(data.ids.unwrap().iter().collect::<Vec<_>>(), ["12", ""]);
-    assert_eq!(data.weights.unwrap(), [1.0, 2.5]);
+    assert_eq!(data.weights.unwrap()[..], [1.0, 2.5]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn csv_columns_are_chosen_by_name() {
     assert_eq!(texts(&data), ["Red one;\ntwo", "Blue "]);
     assert_eq!(names(&data), [vec!["a", "b"], vec![]]);
     assert_eq!(data.ids.unwrap().iter().collect::<Vec<_>>(), ["1", "2"]);
-    assert_eq!(data.weights.unwrap(), [0.5, 1.0]);
+    assert_eq!(data.weights.unwrap()[..], [0.5, 1.0]);
 }
 
 const XC: &str = "3 5 4\n0,3 1:0.5 0:2\n 4:1e-3\n2\n";

@@ -159,7 +159,7 @@ mod tests {
             .map(|at| (format!("{} {}", ["red", "blue", "green"][at % 3], words[at % 4]), [words[at % 4]]));
         let mut dataset = Dataset::from_examples(examples);
         dataset.dense =
-            Some(Array2::from_shape_fn((48, 4), |(row, col)| if row % 4 == col { 0.5 } else { -0.1 }));
+            Some(Array2::from_shape_fn((48, 4), |(row, col)| if row % 4 == col { 0.5 } else { -0.1 }).into());
         dataset
     }
 
