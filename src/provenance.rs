@@ -1,10 +1,10 @@
-//! Which files a model was made from: path, size and hash.
+//! Which files a model was made from: path, size and hash. Of a converted data set that is its manifest, which has the checksums of all else.
 
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use xmc::DataSource;
+use xmc::{Container, DataSource, Kind};
 use xxhash_rust::xxh3::Xxh3;
 
 const CHUNK_BYTES: usize = 1 << 18;
@@ -14,7 +14,15 @@ pub(crate) fn source(role: &str, path: &Path) -> Result<Option<DataSource>> {
     if path == Path::new("-") {
         return Ok(None);
     }
-    let (bytes, hash) = hash(path).with_context(|| format!("reading {}", path.display()))?;
+    let reading = || format!("reading {}", path.display());
+    let (bytes, hash) = match path.is_dir() {
+        false => hash(path).with_context(reading)?,
+        true => {
+            let container = Container::open_as(path, Kind::Data).with_context(reading)?;
+            let (_, hash) = hash(&path.join("manifest.json")).with_context(reading)?;
+            (container.manifest().total_bytes(), hash)
+        }
+    };
     let path = path.display().to_string();
     Ok(Some(DataSource { role: role.to_owned(), path, bytes, xxh3: format!("{hash:016x}") }))
 }

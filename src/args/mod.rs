@@ -2,6 +2,7 @@
 
 mod bench;
 mod compress;
+mod convert;
 mod data;
 mod disentangle;
 mod distill;
@@ -22,6 +23,7 @@ mod vectorizer;
 
 pub(crate) use bench::BenchArgs;
 pub(crate) use compress::CompressArgs;
+pub(crate) use convert::ConvertArgs;
 pub(crate) use data::{DataArgs, HyperArgs};
 pub(crate) use disentangle::{AssignmentArgs, DisentangleArgs};
 pub(crate) use distill::DistillArgs;
@@ -89,13 +91,15 @@ pub(crate) enum Verb {
     Disentangle(Box<DisentangleArgs>),
     /// Make a trained model smaller
     Compress(CompressArgs),
+    /// Write data once in a form that is mapped instead of read
+    Convert(ConvertArgs),
     /// Write the embeddings of texts
     Encode(EncodeArgs),
     /// Make a table of token vectors that imitates an encoder
     Distill(DistillArgs),
     /// Show why labels are predicted
     Explain(ExplainArgs),
-    /// Show what a model is, check it, print its label tree
+    /// Show what a model (or converted data) is, check it, print its label tree
     Inspect(InspectArgs),
     /// Make data with known truth, for experiments
     Synth(SynthArgs),

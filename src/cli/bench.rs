@@ -17,6 +17,7 @@ pub(crate) fn run(args: &BenchArgs, console: &Console) -> Result<()> {
     let options =
         ReadOptions { purpose: Purpose::Unlabelled, dense: args.dense.clone(), ..args.reading.options() };
     let test = read_records("test", &args.test, &options, console)?;
+    test.check()?;
     if test.n_samples() == 0 {
         return Err(usage(format!("{}: there is no record to ask for", args.test.display())));
     }

@@ -1,7 +1,7 @@
 //! `xmc distill`: an encoder and texts to a table of token vectors.
 
 use super::encoder::open_given;
-use super::input::read_records;
+use super::input::{have_names, read_records};
 use crate::args::DistillArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::failure::usage;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use indicatif::DecimalBytes;
 use serde::Serialize;
 use std::time::Instant;
-use xmc::{Dataset, Distilled, Input, LabelSource, StaticParams, TextEncoder};
+use xmc::{Dataset, Distilled, Input, StaticParams, TextEncoder};
 
 /// Runs the command.
 pub(crate) fn run(args: &DistillArgs, console: &Console) -> Result<()> {
@@ -22,9 +22,8 @@ pub(crate) fn run(args: &DistillArgs, console: &Console) -> Result<()> {
     let encoder = open_given(&args.encoder)?;
     let mut options = args.reading.options();
     args.labels.apply(&mut options);
-    let has_names = matches!(options.labels, LabelSource::File(_));
     let dataset = read_records("train", &args.train, &options, console)?;
-    let texts = texts(&dataset, has_names)
+    let texts = texts(&dataset, have_names(&dataset))
         .ok_or_else(|| usage(format!("{}: features, where texts are expected", args.train.display())))?;
     let distilled = encoder.distill(&texts, &params, console.progress())?;
     distilled.table.save_to_dir(&args.out)?;

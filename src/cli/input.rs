@@ -56,7 +56,7 @@ impl Input {
         read_records(self.role, &self.path, &self.options, console)
     }
 
-    /// The files behind it, each in its role.
+    /// The files (and directories) behind it, each in its role.
     fn files(&self) -> impl Iterator<Item = (String, &Path)> {
         let second = |name: &str, path: Option<&'_ PathBuf>| path.map(|_| format!("{}-{name}", self.role));
         let labels =
@@ -97,17 +97,12 @@ impl Inputs {
         Ok(Self { train: Input { role: "train", path, options }, valid })
     }
 
-    /// Whether the labels have names: whoever gives a file of labels gives them.
-    pub(super) fn have_names(&self) -> bool {
-        matches!(self.train.options.labels, LabelSource::File(_))
-    }
-
     /// Reads the validation data, which refer to the labels that the training data have.
     pub(super) fn read_valid(&self, train: &Dataset, console: &Console) -> Result<Option<Dataset>> {
         let Some(valid) = &self.valid else { return Ok(None) };
         let mut options =
             ReadOptions { labels: LabelSource::Given(train.label_map.clone()), ..valid.options.clone() };
-        if !self.have_names() {
+        if !have_names(train) {
             options.label_by = LabelBy::Key;
         }
         let dataset = read_records(valid.role, &valid.path, &options, console)?;
@@ -116,7 +111,15 @@ impl Inputs {
     }
 
     /// All files, each in its role.
-    pub(super) fn files(&self) -> impl Iterator<Item = (String, &Path)> {
-        std::iter::once(&self.train).chain(&self.valid).flat_map(Input::files)
+    pub(super) fn files(&self, train: &Dataset) -> impl Iterator<Item = (String, &Path)> {
+        // Converted data have the file of labels in them.
+        let given = matches!(self.train.options.labels, LabelSource::File(_));
+        let labels = (have_names(train) && !given).then(|| ("labels".to_owned(), self.train.path.as_path()));
+        std::iter::once(&self.train).chain(&self.valid).flat_map(Input::files).chain(labels)
     }
+}
+
+/// Whether the labels have names: whoever gives a file of labels, when training or converting, gives them.
+pub(super) fn have_names(train: &Dataset) -> bool {
+    train.label_map.is_from_file()
 }

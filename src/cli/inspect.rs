@@ -1,13 +1,15 @@
-//! `xmc inspect`: what a model is, whether it is whole, what its tree looks like.
+//! `xmc inspect`: what a model (or converted data) is, whether it is whole, what its tree looks like.
 
 use super::{open_model, train::in_order};
 use crate::args::{DeviceArgs, InspectArgs};
 use crate::console::{Console, count, print};
+use crate::failure::usage;
 use anyhow::{Context, Result};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 use std::fmt::Write;
-use xmc::{Container, EncoderKind, Meta, Model};
+use std::path::Path;
+use xmc::{Container, DataMeta, EncoderKind, Kind, Labelling, Meta, Model};
 use xmc_store::SectionEntry;
 
 /// Runs the command.
@@ -19,7 +21,11 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<()> {
     if args.sections {
         return sections(args);
     }
-    let model = open_model(&args.model, &DeviceArgs::default())?;
+    if args.data.is_some() {
+        return data(args);
+    }
+    let (dir, _) = place(args)?;
+    let model = open_model(dir, &DeviceArgs::default())?;
     match (args.tree, args.params) {
         (true, _) => tree(args, &model),
         (_, true) => params(args, &model),
@@ -27,17 +33,27 @@ pub(crate) fn run(args: &InspectArgs, console: &Console) -> Result<()> {
     }
 }
 
+/// The directory, and what it is to hold.
+fn place(args: &InspectArgs) -> Result<(&Path, Kind)> {
+    let data = args.data.as_deref().map(|dir| (dir, Kind::Data));
+    let model = args.model.as_deref().map(|dir| (dir, Kind::Model));
+    data.or(model).ok_or_else(|| usage("--model or --data is required"))
+}
+
 fn open(args: &InspectArgs) -> Result<Container> {
-    Container::open(&args.model).context("cannot open the model")
+    let (dir, kind) = place(args)?;
+    Container::open_as(dir, kind).with_context(|| format!("cannot open the {kind}"))
 }
 
 fn verify(args: &InspectArgs, console: &Console) -> Result<()> {
-    let report = open(args)?.verify(console.progress()).context("the model is damaged")?;
+    let (dir, kind) = place(args)?;
+    let report = open(args)?.verify(console.progress());
+    let report = report.with_context(|| format!("the {kind} is damaged"))?;
     match args.json {
         true => print(serde_json::json!({"sections": report.sections, "bytes": report.bytes, "whole": true})),
         false => {
             let (sections, bytes) = (count(report.sections, "section"), DecimalBytes(report.bytes));
-            print(format_args!("{}: whole ({sections}, {bytes})", args.model.display()))
+            print(format_args!("{}: whole ({sections}, {bytes})", dir.display()))
         }
     }
 }
@@ -80,8 +96,42 @@ fn params(args: &InspectArgs, model: &Model) -> Result<()> {
 fn overview(args: &InspectArgs, model: &Model) -> Result<()> {
     match args.json {
         true => print(serde_json::to_string(&Overview::new(model))?),
-        false => print(describe(&args.model.display().to_string(), model)?.trim_end()),
+        false => print(describe(&place(args)?.0.display().to_string(), model)?.trim_end()),
     }
+}
+
+/// Converted data in figures.
+fn data(args: &InspectArgs) -> Result<()> {
+    let (dir, container) = (place(args)?.0, open(args)?);
+    let meta: DataMeta = container.meta()?;
+    let manifest = container.manifest();
+    if args.json {
+        let mut json = serde_json::to_value(&meta)?;
+        json["format_version"] = manifest.version.into();
+        json["bytes"] = manifest.total_bytes().into();
+        return print(json);
+    }
+    let size = (DecimalBytes(manifest.total_bytes()), count(manifest.sections.len(), "section"));
+    let labels = meta.n_labels.map_or("none".to_owned(), |n| indicatif::HumanCount(n).to_string());
+    let from = match (meta.label_file, meta.labelling) {
+        (true, _) => ", from a file of labels",
+        (_, Labelling::Numbered) => ", by number",
+        _ => "",
+    };
+    let features = match (meta.n_features, meta.n_dense) {
+        (None, 0) => "text".to_owned(),
+        (None, dense) => format!("text, {} dense", indicatif::HumanCount(dense)),
+        (Some(sparse), dense) => widths(sparse, dense),
+    };
+    let lines = [
+        ("data", dir.display().to_string()),
+        ("made by", format!("xmc {}, format version {}", meta.xmc_version, manifest.version)),
+        ("size", format!("{} in {}", size.0, size.1)),
+        ("records", indicatif::HumanCount(meta.n_samples).to_string()),
+        ("features", features),
+        ("labels", format!("{labels}{from}")),
+    ];
+    print(lines.map(|(name, value)| format!("{name:<10} {value}")).join("\n"))
 }
 
 /// The model in figures.
@@ -154,8 +204,12 @@ fn describe(dir: &str, model: &Model) -> Result<String, std::fmt::Error> {
 }
 
 fn features(meta: &Meta) -> String {
-    let sparse = indicatif::HumanCount(meta.n_features);
-    match meta.n_dense {
+    widths(meta.n_features, meta.n_dense)
+}
+
+fn widths(sparse: u64, dense: u64) -> String {
+    let sparse = indicatif::HumanCount(sparse);
+    match dense {
         0 => sparse.to_string(),
         dense => format!("{sparse} sparse, {} dense", indicatif::HumanCount(dense)),
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compress;
+mod convert;
 mod disentangle;
 mod distill;
 mod encode;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Verb::Predict(verb) => predict::run(&verb, &console(verb.json)?),
         Verb::Disentangle(verb) => disentangle::run(&verb, &console(verb.json)?),
         Verb::Compress(verb) => compress::run(&verb, &console(verb.json)?),
+        Verb::Convert(verb) => convert::run(&verb, &console(verb.json)?),
         Verb::Encode(verb) => encode::run(&verb, &console(verb.json)?),
         Verb::Distill(verb) => distill::run(&verb, &console(verb.json)?),
         Verb::Bench(verb) => bench::run(&verb, &console(verb.json)?),

@@ -2,7 +2,7 @@
 
 use super::disentangle::describe;
 use super::encoder::{EncoderPlan, weights_of};
-use super::input::{Inputs, print_params, resolve_params};
+use super::input::{Inputs, have_names, print_params, resolve_params};
 use crate::args::TrainArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::failure::usage;
@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xmc::{
-    Csr, DataSource, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams, Trainer,
-    TrainingPlan, TreeDisentanglement,
+    Csr, DataSource, Dataset, Features, LabelFeatures, LabelMap, LabelTree, Meta, Model, Scores, TrainParams,
+    Trainer, TrainingPlan, TreeDisentanglement,
 };
 use xmc_data::{Columns, read_npy, read_npz};
 use xmc_tree::TaxonomyFormat;
@@ -53,7 +53,7 @@ fn dry_run(args: &TrainArgs, params: TrainParams, console: &Console) -> Result<(
     let read = (start.elapsed().as_secs_f64(), crate::memory::peak());
     let mut trainer =
         Trainer::new(params).progress(console.progress()).memory(args.memory.map(|size| size.as_u64()));
-    if inputs.have_names() {
+    if have_names(&dataset) {
         trainer = trainer.label_names(true);
     }
     let plan = trainer.plan(&dataset)?;
@@ -182,7 +182,7 @@ impl Job {
             None => chain,
         };
         let valid = self.inputs.read_valid(&train, console)?;
-        let sources = self.sources()?;
+        let sources = self.sources(&train)?;
         let read = start.elapsed().as_secs_f64();
         let mut trainer = Trainer::new(self.params)
             .progress(console.progress())
@@ -196,7 +196,7 @@ impl Job {
         if let Some(valid) = &valid {
             trainer = trainer.valid(valid);
         }
-        if self.inputs.have_names() {
+        if have_names(&train) {
             trainer = trainer.label_names(true);
         }
         let (relevance, hard_negatives) = (read_matrix(&self.relevance)?, read_matrix(&self.hard_negatives)?);
@@ -225,8 +225,8 @@ impl Job {
         Ok(Some(LabelTree::from_cluster_matrices(&chain?).context("--tree")?))
     }
 
-    fn sources(&self) -> Result<Vec<DataSource>> {
-        let mut files: Vec<_> = self.inputs.files().collect();
+    fn sources(&self, train: &Dataset) -> Result<Vec<DataSource>> {
+        let mut files: Vec<_> = self.inputs.files(train).collect();
         let matrices = [
             ("relevance", &self.relevance),
             ("hard-negatives", &self.hard_negatives),

@@ -1,7 +1,7 @@
 //! `xmc tune`: data to good hyper-parameters.
 
 use super::encoder::open_encoder;
-use super::input::{Inputs, print_params, resolve_params};
+use super::input::{Inputs, have_names, print_params, resolve_params};
 use crate::args::TuneArgs;
 use crate::console::{Console, count, print, seconds};
 use crate::output::Destination;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TuneArgs, console: &Console) -> Result<()> {
     if let Some(valid) = &valid {
         tuner = tuner.valid(valid);
     }
-    if inputs.have_names() {
+    if have_names(&train) {
         tuner = tuner.label_names(true);
     }
     if let Some(encoder) = &encoder {

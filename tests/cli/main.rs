@@ -6,6 +6,7 @@
 mod bad_input;
 mod bench;
 mod compress;
+mod convert;
 mod disentangle;
 mod encoder;
 mod ensemble;
