@@ -89,7 +89,7 @@ impl Chunk {
     /// Where a feature's search in the table begins.
     #[inline(always)]
     fn place(&self, id: u32) -> usize {
-        (u64::from(id.wrapping_mul(2_654_435_769)) * self.table.len() as u64 >> 32) as usize
+        ((u64::from(id.wrapping_mul(2_654_435_769)) * self.table.len() as u64) >> 32) as usize
     }
 
     fn n_bytes(&self, way: Way) -> usize {
