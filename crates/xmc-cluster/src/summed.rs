@@ -28,8 +28,9 @@ pub const NODE_ENTRIES: u64 = 1 << 27;
 /// first, and half of their entries are shared; the others twice.
 const ENTRIES_PER_VISIT: u64 = 6;
 
-/// Rows that are made at a time.
+/// Rows that are made at a time, and entries that they may have, counting those twice that two instances share.
 const MADE: usize = 1 << 12;
+const MADE_ENTRIES: usize = 1 << 21;
 
 /// Most entries that the sums of a node have when they are made: `entries` are those of all rows, counting those twice that two instances share, `visits`
 /// shares and entries of the instances, and `most` the limit ([`SummedRows::limits`]).
@@ -90,7 +91,10 @@ impl<'a> SummedRows<'a> {
     /// The rows themselves as the root of a recursion, and their dense part.
     pub(crate) fn make(&self, ids: &[u32]) -> Result<(Node, Option<Array2<f32>>), SparseError> {
         let (mut node, mut dense, mut n_dense) = (NodeBuilder::default(), Vec::new(), 0);
-        for ids in ids.chunks(MADE) {
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let (ids, others) = rest.split_at(self.n_to_make(rest));
+            rest = others;
             let rows = (self.make)(ids)?;
             node.add(&rows);
             n_dense = rows.n_dense();
@@ -100,6 +104,19 @@ impl<'a> SummedRows<'a> {
         let dense = (n_dense > 0).then(|| Array2::from_shape_vec(shape, dense));
         let dense = dense.map(|dense| dense.expect("invariant: the rows of all blocks are equally wide"));
         Ok((node.finish(), dense))
+    }
+
+    /// How many of the first rows are to be made at a time.
+    fn n_to_make(&self, ids: &[u32]) -> usize {
+        let mut entries = 0;
+        let is_room = |id: &&u32| {
+            let instances = self.shares.row(**id as usize).indices;
+            let is_room = entries < MADE_ENTRIES;
+            entries +=
+                instances.iter().map(|&instance| self.x.row(instance as usize).sparse.nnz()).sum::<usize>();
+            is_room
+        };
+        ids.iter().take(MADE).take_while(is_room).count()
     }
 
     fn scale(&self, id: usize) -> f32 {
