@@ -239,7 +239,21 @@ impl Counts {
         let worker = 4 * (self.features + self.rows);
         let row = 20 + 64 + 12 + 4 * self.n_dense;
         let root = ENTRY * self.entries + row * self.rows + 64 * self.shared + 8 * self.features;
-        self.data() + lists + threads * worker + 8 * self.features + root
+        // A second thread is at a cluster below the root meanwhile.
+        let second = if threads > 1 { (root as f64 * self.share_of_second(params)) as u64 } else { 0 };
+        self.data() + lists + threads * worker + 8 * self.features + root + second
+    }
+
+    /// The share of the instances that a cluster below the root has. Half of an instance's labels are taken to be where chance would have them, and
+    /// the others beside them.
+    fn share_of_second(&self, params: &TrainParams) -> f64 {
+        let branching = params.tree.branching as f64;
+        let mut clusters = (self.labels as f64 / params.tree.max_leaf as f64).ceil();
+        while clusters > branching {
+            clusters = (clusters / branching).ceil();
+        }
+        let per_row = self.label_entries as f64 / self.rows.max(1) as f64;
+        if clusters > 1.0 { 1.0 - (1.0 - 1.0 / clusters).powf(per_row / 2.0) } else { 0.0 }
     }
 
     /// Instances of the nodes of all layers, each counted in every one that it is in. Labels of an instance are taken to meet as they would by
