@@ -2,7 +2,7 @@
 //!
 //! Two things can be made smaller at the cost of time: the label features of the nodes that are being clustered
 //! ([`crate::TreeParams::node_entries`]), and the weights that wait to be written ([`crate::XrLinearParams::part_weights`]). All else (the data, the copy of
-//! them that the root is solved on) is what it is; data that are mapped count for nothing. The limit chooses these two, by counts of the data alone: the same data and limit give the same model on any
+//! them that the root is solved on) is what it is; data that are mapped count for nothing. The limit chooses these two, by counts of the data (and whether they are mapped) alone: the same data and limit give the same model on any
 //! machine.
 //!
 //! Seconds and sizes come from trainings on two small parts of the data, as powers of the number of records.
