@@ -2,8 +2,6 @@
 
 use crate::scene::{Scene, titles};
 use serde_json::Value;
-use xmc_data::write_npz;
-use xmc_sparse::Csr;
 
 const SMALL: [&str; 7] = ["--branching", "2", "--max-leaf", "2", "--no-timestamps", "--quiet", "--min-df=1"];
 
@@ -25,18 +23,10 @@ fn train(scene: &Scene, model: &str, args: &[&str]) -> Vec<(String, Vec<u8>)> {
     model_files(scene, model)
 }
 
-fn matrices(scene: &Scene) {
-    let row = |i: usize| [(2 * (i % 4) as u32, 1.0), (2 * (i % 4) as u32 + 1, 0.5 + (i % 3) as f32)];
-    let x = Csr::from_rows(8, (0..60).map(row)).unwrap();
-    let y = Csr::from_rows(4, (0..60).map(|i| [((i % 4) as u32, 1.0)])).unwrap();
-    write_npz(scene.path("X.npz"), &x).unwrap();
-    write_npz(scene.path("Y.npz"), &y).unwrap();
-}
-
 #[test]
 fn converted_data_train_the_same_model() {
     let scene = Scene::new();
-    matrices(&scene);
+    scene.write_matrices();
     scene.write("train.tsv", titles(200));
     scene.write("valid.tsv", titles(60));
     let names: String =
@@ -141,7 +131,7 @@ fn converted_data_are_inspected_and_verified() {
 #[test]
 fn what_is_wrong_with_a_directory_is_one_message() {
     let scene = Scene::with_model();
-    matrices(&scene);
+    scene.write_matrices();
     scene.run(&["convert", "--input", "test.tsv", "--out", "test"]).ok();
     scene.run(&["convert", "--input", "X.npz", "--input-labels", "Y.npz", "--out", "xy"]).ok();
     let before = scene.bytes_of("model");

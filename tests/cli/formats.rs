@@ -65,19 +65,10 @@ fn the_names_of_labels_come_from_a_file_of_labels() {
     assert_eq!(scores["p@1"], 100.0);
 }
 
-/// Two features per label, instances with one label each.
-fn matrices(scene: &Scene) {
-    let row = |i: usize| [(2 * (i % 4) as u32, 1.0), (2 * (i % 4) as u32 + 1, 0.5 + (i % 3) as f32)];
-    let x = Csr::from_rows(8, (0..60).map(row)).unwrap();
-    let y = Csr::from_rows(4, (0..60).map(|i| [((i % 4) as u32, 1.0)])).unwrap();
-    write_npz(scene.path("X.npz"), &x).unwrap();
-    write_npz(scene.path("Y.npz"), &y).unwrap();
-}
-
 #[test]
 fn matrices_go_in_and_out() {
     let scene = Scene::new();
-    matrices(&scene);
+    scene.write_matrices();
     scene.train("X.npz", "model", &["--train-labels", "Y.npz"]);
     let eval =
         ["eval", "--model", "model", "--test", "X.npz", "--test-labels", "Y.npz", "--at", "1", "--json"];
@@ -92,7 +83,7 @@ fn matrices_go_in_and_out() {
 #[test]
 fn a_given_tree_is_used() {
     let scene = Scene::new();
-    matrices(&scene);
+    scene.write_matrices();
     // PECOS's form: rows are children, columns parents.
     let top = Csr::from_rows(1, [[(0, 1.0)], [(0, 1.0)]]).unwrap();
     let leaves = Csr::from_rows(2, [[(0, 1.0)], [(1, 1.0)], [(0, 1.0)], [(1, 1.0)]]).unwrap();

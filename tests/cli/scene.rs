@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
+use xmc_data::write_npz;
+use xmc_sparse::Csr;
 
 /// Labels and the words that give them away.
 const TOPICS: [(&str, [&str; 4]); 8] = [
@@ -51,6 +53,15 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new() -> Self {
         Self { dir: TempDir::new().unwrap() }
+    }
+
+    /// Writes `X.npz` and `Y.npz`: two features per label, instances with one label each.
+    pub(crate) fn write_matrices(&self) {
+        let row = |i: usize| [(2 * (i % 4) as u32, 1.0), (2 * (i % 4) as u32 + 1, 0.5 + (i % 3) as f32)];
+        let x = Csr::from_rows(8, (0..60).map(row)).unwrap();
+        let y = Csr::from_rows(4, (0..60).map(|i| [((i % 4) as u32, 1.0)])).unwrap();
+        write_npz(self.path("X.npz"), &x).unwrap();
+        write_npz(self.path("Y.npz"), &y).unwrap();
     }
 
     /// With `train.tsv`, `test.tsv` and a trained `model`, which is trained once for all tests.

@@ -30,7 +30,7 @@ const ENTRIES_PER_VISIT: u64 = 6;
 
 /// Rows that are made at a time, and entries that they may have, counting those twice that two instances share.
 const MADE: usize = 1 << 12;
-const MADE_ENTRIES: usize = 1 << 21;
+const MADE_ENTRIES: u64 = 1 << 21;
 
 /// Most entries that the sums of a node have when they are made: `entries` are those of all rows, counting those twice that two instances share, `visits`
 /// shares and entries of the instances, and `most` the limit ([`SummedRows::limits`]).
@@ -110,10 +110,8 @@ impl<'a> SummedRows<'a> {
     fn n_to_make(&self, ids: &[u32]) -> usize {
         let mut entries = 0;
         let is_room = |id: &&u32| {
-            let instances = self.shares.row(**id as usize).indices;
             let is_room = entries < MADE_ENTRIES;
-            entries +=
-                instances.iter().map(|&instance| self.x.row(instance as usize).sparse.nnz()).sum::<usize>();
+            entries += summed_entries(self.shares.row(**id as usize).indices, self.x);
             is_room
         };
         ids.iter().take(MADE).take_while(is_room).count()
@@ -151,6 +149,16 @@ fn scales(shares: &Csr, x: &Features) -> Vec<f32> {
     rows.map_init(sums, scale).collect()
 }
 
+/// Sparse entries of an instance.
+fn n_sparse(instance: u32, x: &Features) -> u64 {
+    x.row(instance as usize).sparse.nnz() as u64
+}
+
+/// Sparse entries of a sum of `instances`, counting those twice that two of them share.
+fn summed_entries(instances: &[u32], x: &Features) -> u64 {
+    instances.iter().map(|&instance| n_sparse(instance, x)).sum()
+}
+
 /// What a node takes, in visits of entries.
 struct Cost {
     /// Entries of the sums, about.
@@ -164,13 +172,11 @@ struct Cost {
 impl Cost {
     fn of(ids: &[u32], shares: &Csr, x: &Features) -> Self {
         let reached: Vec<AtomicBool> = (0..x.n_samples()).map(|_| AtomicBool::new(false)).collect();
-        let n_sparse = |instance: u32| x.row(instance as usize).sparse.nnz() as u64;
         let of_row = |&id: &u32| {
             let instances = shares.row(id as usize).indices;
             instances.iter().for_each(|&instance| reached[instance as usize].store(true, Ordering::Relaxed));
             // Dense columns are the same ones in every instance.
-            let entries = instances.iter().map(|&instance| n_sparse(instance)).sum::<u64>();
-            (entries + x.n_dense() as u64, instances.len() as u64)
+            (summed_entries(instances, x) + x.n_dense() as u64, instances.len() as u64)
         };
         let add = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
         let (entries, n_shares) =
@@ -178,7 +184,7 @@ impl Cost {
         let reached: Vec<bool> = reached.into_iter().map(AtomicBool::into_inner).collect();
         let instances = (0u32..).zip(&reached).filter(|(_, reached)| **reached);
         let visits =
-            n_shares + instances.map(|(instance, _)| n_sparse(instance) + x.n_dense() as u64).sum::<u64>();
+            n_shares + instances.map(|(instance, _)| n_sparse(instance, x) + x.n_dense() as u64).sum::<u64>();
         Self { entries, visits, reached }
     }
 

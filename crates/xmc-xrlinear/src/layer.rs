@@ -34,11 +34,10 @@ pub(crate) struct LayerScratch {
     found: Vec<(usize, usize)>,
     /// Long records of the query's features.
     long: Vec<Long>,
-    /// Postings of these in the beam's clusters; the first ones count.
+    /// Postings of these in the beam's clusters.
     candidates: Vec<Candidate>,
-    /// Postings of the query's features in the beam's clusters; the first `n_hits` count.
+    /// Postings of the query's features in the beam's clusters.
     hits: Vec<Hit>,
-    n_hits: usize,
     isa: Option<Isa>,
 }
 
@@ -252,14 +251,13 @@ impl ScoreLayer<'_> {
     /// Adds what the sparse features say in the beam's clusters of `part`.
     #[inline(always)]
     fn add_part<S: Simd>(&mut self, simd: S, part: &Part) {
-        let LayerScratch { members, records, found, n_hits, .. } = &mut *self.scratch;
+        let LayerScratch { members, records, found, .. } = &mut *self.scratch;
         members.clear();
         let places = self.beam.iter().zip(0u32..);
         members.extend(places.filter_map(|(parent, place)| Some((place, part.local(parent.id)?))));
         if members.is_empty() {
             return;
         }
-        *n_hits = 0;
         part.find_records(records, found);
         self.find_postings(part);
         self.place_postings(part);
@@ -286,34 +284,35 @@ impl ScoreLayer<'_> {
     /// not foreseeable, so all is written down, and counted if it is there: a processor that has guessed wrong loses more time.
     #[inline(always)]
     fn find_postings(&mut self, part: &Part) {
-        let LayerScratch { members, found, long, candidates, hits, places, n_hits, .. } = &mut *self.scratch;
+        let LayerScratch { members, found, long, candidates, hits, places, .. } = &mut *self.scratch;
         long.clear();
-        let mut n_candidates = 0;
+        let (mut n_candidates, mut n_hits) = (0, 0);
         for (&(start, len), &x) in found.iter().zip(self.row.sparse.values) {
             let bytes = part.records.get(start..start.wrapping_add(len)).filter(|_| len > 0);
             let Some(record) = bytes.and_then(|bytes| Record::parse(part.widths, bytes)) else { continue };
             let postings = start + len - record.postings.len();
             if record.is_sequential() {
-                grow(hits, *n_hits + record.n);
-                let hits = &mut hits[*n_hits..];
+                grow(hits, n_hits + record.n);
+                let hits = &mut hits[n_hits..];
                 let n_found = hits_of_short(&record, postings, x, part, places, hits);
                 if len > FETCH {
                     hits[..n_found].iter().for_each(|hit| hit.fetch(part));
                 }
-                *n_hits += n_found;
+                n_hits += n_found;
                 continue;
             }
             let groups = postings - record.groups_len();
             grow(candidates, n_candidates + members.len());
             let out = &mut candidates[n_candidates..];
-            let first = Candidate { long: long.len() as u32, hit: *n_hits as u32, ..Candidate::default() };
+            let first = Candidate { long: long.len() as u32, hit: n_hits as u32, ..Candidate::default() };
             let n_found = candidates_of_long(&record, first, groups, part, members, out);
             long.push(Long { groups, postings, wide: record.wide, x });
             n_candidates += n_found;
             // Their places among the hits are kept: sums are taken in the order of the features.
-            *n_hits += n_found;
+            n_hits += n_found;
         }
-        grow(hits, *n_hits);
+        // There may be places for candidates that are not there yet, and more than are needed.
+        hits.resize(n_hits, Hit::default());
         candidates.truncate(n_candidates);
     }
 
@@ -337,7 +336,7 @@ impl ScoreLayer<'_> {
         // Whole vectors of siblings are added, zeros where a cluster has no more children.
         let n_margins = self.margins.len();
         self.margins.resize(n_margins + LANES, 0.0);
-        for hit in &self.scratch.hits[..self.scratch.n_hits] {
+        for hit in &self.scratch.hits {
             let end = hit.start + widths.posting_len(hit.weights as usize);
             let sums = &mut self.margins[self.scratch.starts[hit.place as usize]..];
             if let Some(posting) = records.get(hit.start..end) {
@@ -405,7 +404,7 @@ fn candidates_of_long(
         prefetch(&part.records, groups + group_at(part.widths.col, record.wide, number / GROUP));
         n_found += usize::from(is_there);
     };
-    if part.widths.lists_clusters(record.n) {
+    if record.lists_clusters() {
         for &(place, cluster) in members {
             note(record.search(cluster), place);
         }

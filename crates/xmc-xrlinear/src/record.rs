@@ -390,7 +390,7 @@ impl<'a> Record<'a> {
 
     /// Number of the posting of `cluster`, in a record of more than [`SHORT`].
     pub(crate) fn find(&self, cluster: u32) -> Option<usize> {
-        let (number, is_there) = match self.widths.lists_clusters(self.n) {
+        let (number, is_there) = match self.lists_clusters() {
             true => self.search(cluster),
             false => {
                 let mut ranks = [0; WORDS];
@@ -416,7 +416,7 @@ impl<'a> Record<'a> {
         let mut named = (0..8 * self.clusters.len() as u32).filter(|at| self.has_bit(*at));
         let mut rest = self.postings;
         for number in 0..self.n {
-            let cluster = match self.widths.lists_clusters(self.n) {
+            let cluster = match self.lists_clusters() {
                 true => self.cluster(number),
                 false => named.next()?,
             };
