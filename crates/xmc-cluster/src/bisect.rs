@@ -13,14 +13,22 @@ use crate::sampling;
 use crate::sums::{RowSum, Rows, Weighted};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Halves `rows` by the share `rate` of them: for every row, whether it goes to the right. The left
+/// The halves of a node.
+pub(crate) struct Halves {
+    /// For every row, whether it goes to the right.
+    pub(crate) sides: Vec<bool>,
+    /// The sums of the left and of the right half, where all rows were looked at.
+    pub(crate) sums: Option<[RowSum; 2]>,
+}
+
+/// Halves `rows` by the share `rate` of them. The left
 /// half, the lower scores, has ⌊n/2⌋ rows; rows of the same score go by their numbers, the smaller to the left.
 pub(crate) fn bisect<R: Rows>(
     rows: &R,
     params: &BalancedKMeansParams,
     rate: f32,
     rng: &mut Xoshiro256PlusPlus,
-) -> Vec<bool> {
+) -> Halves {
     let sample = sampling::draw(rows.n_rows(), rate, rng);
     let scores = rows.first_scores(params, &sample, rng);
     let few = (f64::from(params.tolerance) * scores.len() as f64) as usize;
@@ -31,7 +39,7 @@ pub(crate) fn bisect<R: Rows>(
             break;
         }
     }
-    split.into_sides(params.spherical)
+    split.into_halves(params.spherical)
 }
 
 /// A split under way.
@@ -69,8 +77,13 @@ impl<'r, R: Rows> Split<'r, R> {
             scores,
             ranking: Ranking::default(),
         };
-        let every_row: Vec<Weighted> = split.sample.iter().map(|&row| (row, 1.0)).collect();
-        rows.add(&mut split.all, &every_row);
+        match rows.sum().filter(|_| split.is_complete()) {
+            Some(sum) => split.all.clone_from(sum),
+            None => {
+                let every_row: Vec<Weighted> = split.sample.iter().map(|&row| (row, 1.0)).collect();
+                rows.add(&mut split.all, &every_row);
+            }
+        }
         split.cut();
         split
     }
@@ -123,12 +136,20 @@ impl<'r, R: Rows> Split<'r, R> {
         self.ranking.cut(&self.scores, self.sides.len() / 2, &mut self.sides)
     }
 
-    /// The side of every row of the node.
-    fn into_sides(mut self, spherical: bool) -> Vec<bool> {
-        let n_rows = self.rows.n_rows();
-        if self.sample.len() == n_rows {
-            return self.sides;
+    /// Whether the sample is all rows.
+    fn is_complete(&self) -> bool {
+        self.sample.len() == self.rows.n_rows()
+    }
+
+    /// The halves of the node.
+    fn into_halves(mut self, spherical: bool) -> Halves {
+        if self.is_complete() {
+            self.update_right();
+            let mut left = self.all;
+            left.subtract(&self.right);
+            return Halves { sides: self.sides, sums: Some([left, self.right]) };
         }
+        let n_rows = self.rows.n_rows();
         let scales = self.update_difference(spherical);
         let (rows, mut scores): (Vec<u32>, _) = ((0..n_rows as u32).collect(), vec![0.0; n_rows]);
         self.rows.products(&self.difference, &rows, &mut scores);
@@ -136,7 +157,7 @@ impl<'r, R: Rows> Split<'r, R> {
         self.sample.iter().zip(own).for_each(|(&row, own)| scores[row as usize] += own);
         let mut sides = vec![false; n_rows];
         self.ranking.cut(&scores, n_rows / 2, &mut sides);
-        sides
+        Halves { sides, sums: None }
     }
 }
 

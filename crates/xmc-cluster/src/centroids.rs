@@ -4,7 +4,8 @@
 //! that is one line for each entry, and a row meets sixteen centroids in one pass. Further centroids
 //! take another pass, so that the memory does not grow with their number.
 
-use crate::node::{Node, NodeRow};
+use crate::node::Node;
+use crate::row::NodeRow;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -56,7 +57,7 @@ impl<'a> Centroids<'a> {
             node.rows.iter().zip(assigned).filter(|(_, cluster)| clusters.contains(cluster))
         {
             let lane = (cluster - clusters.start) as usize;
-            row.entries.iter().for_each(|entry| self.sparse[entry.feature as usize][lane] += entry.value);
+            row.packed().iter().for_each(|(feature, value)| self.sparse[feature as usize][lane] += value);
             let values = row.dense(self.dense_rows);
             self.dense.iter_mut().zip(values).for_each(|(sums, value)| sums[lane] += value);
             self.n_rows[lane] += 1;
@@ -94,8 +95,8 @@ impl<'a> Centroids<'a> {
     /// The best centroid of `row` and its score, ties to the smaller lane; `assigned` is the lane whose sum has the row.
     pub(crate) fn best(&self, row: &NodeRow, assigned: Option<usize>) -> Option<(usize, f32)> {
         let mut sums = [0.0; LANES];
-        for entry in &row.entries {
-            add_scaled(&mut sums, entry.value, &self.sparse[entry.feature as usize]);
+        for (feature, value) in row.packed().iter() {
+            add_scaled(&mut sums, value, &self.sparse[feature as usize]);
         }
         for (&value, lanes) in row.dense(self.dense_rows).iter().zip(&self.dense) {
             add_scaled(&mut sums, value, lanes);

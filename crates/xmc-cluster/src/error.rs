@@ -1,7 +1,5 @@
 //! Every way that clustering can be refused.
 
-use xmc_sparse::SparseError;
-
 /// Parameters out of range, or rows that cannot be clustered.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -59,7 +57,4 @@ pub enum ClusterError {
         /// Number of dense columns found.
         n_dense: usize,
     },
-    /// Rows that were to be made are no features.
-    #[error(transparent)]
-    Rows(#[from] SparseError),
 }

@@ -1,6 +1,6 @@
 //! The recursion: halve all rows, then both halves, down to the wanted depth.
 
-use crate::bisect::bisect;
+use crate::bisect::{Halves, bisect};
 use crate::node::Node;
 use crate::params::BalancedKMeansParams;
 use crate::summed::{SumRows, SummedRows};
@@ -10,7 +10,7 @@ use ndarray::ArrayView2;
 use rand::RngCore;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use xmc_sparse::{Features, NoProgress, Progress, SparseError, run_few_in_order};
+use xmc_sparse::{Features, NoProgress, Progress, run_few_in_order};
 
 /// Recursive balanced 2-means over sparse rows, dense rows or both.
 ///
@@ -75,7 +75,7 @@ impl BalancedKMeans {
     /// faster, and for as many nodes at once as there are threads.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit), [`ClusterError::Rows`] when rows cannot be made, [`ClusterError::NotDense`] with any [`Seeding::Linfa`](crate::Seeding::Linfa).
+    /// As [`fit`](Self::fit), [`ClusterError::NotDense`] with any [`Seeding::Linfa`](crate::Seeding::Linfa).
     pub fn fit_summed(
         &self,
         rows: &SummedRows<'_>,
@@ -87,7 +87,7 @@ impl BalancedKMeans {
             return Err(rows.not_dense());
         }
         progress.begin("cluster labels", Some((self.params.depth * n_rows) as u64), "rows");
-        let leaves = self.recursion(progress).descend_summed(rows)?;
+        let leaves = self.recursion(progress).descend_summed(rows);
         progress.end();
         Ok(Partition::new(leaves))
     }
@@ -140,13 +140,13 @@ impl Place {
 }
 
 impl Recursion<'_> {
-    /// Which rows of a node go to the right.
-    fn sides<R: Rows>(&self, rows: &R, at: Place) -> Vec<bool> {
+    /// The halves of a node.
+    fn halves<R: Rows>(&self, rows: &R, at: Place) -> Halves {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seeds[at.heap_id]);
         let rate = self.params.sampling.map_or(1.0, |sampling| sampling.rate(at.level, self.params.depth));
-        let sides = bisect(rows, self.params, rate, &mut rng);
-        self.progress.advance(sides.len() as u64);
-        sides
+        let halves = bisect(rows, self.params, rate, &mut rng);
+        self.progress.advance(halves.sides.len() as u64);
+        halves
     }
 
     /// The leaves under `node`. `dense` is the dense part of the matrix that its rows are numbered in.
@@ -154,12 +154,10 @@ impl Recursion<'_> {
         if at.level == self.params.depth {
             return vec![node.rows.iter().map(|row| row.id).collect()];
         }
-        if at.heap_id > 0 {
-            node.compact();
-        }
+        node.compact();
         let rows = NodeRows { node: &node, dense: dense.map(ArrayView2::reborrow) };
-        let sides = self.sides(&rows, at);
-        let ((left, right), [to_left, to_right]) = (node.split(&sides), at.children());
+        let halves = self.halves(&rows, at);
+        let ((left, right), [to_left, to_right]) = (node.split(halves), at.children());
         let (mut leaves, right) =
             rayon::join(|| self.descend(dense, left, to_left), || self.descend(dense, right, to_right));
         leaves.extend(right);
@@ -167,7 +165,7 @@ impl Recursion<'_> {
     }
 
     /// The leaves of rows that are not there.
-    fn descend_summed(&self, rows: &SummedRows<'_>) -> Result<Vec<Vec<u32>>, ClusterError> {
+    fn descend_summed(&self, rows: &SummedRows<'_>) -> Vec<Vec<u32>> {
         let (mut made, mut open) = (Vec::new(), vec![((0..rows.n_rows() as u32).collect(), Place::ROOT)]);
         // The last one first, so that nodes come to `made` from the left to the right.
         while let Some((ids, at)) = open.pop() {
@@ -176,7 +174,7 @@ impl Recursion<'_> {
                 made.push((node.into_ids(), at));
                 continue;
             }
-            let sides = self.sides(&node, at);
+            let sides = self.halves(&node, at).sides;
             let (right, left): (Vec<_>, Vec<_>) =
                 node.into_ids().into_iter().zip(sides).partition(|&(_, is_right)| is_right);
             let [to_left, to_right] = at.children();
@@ -185,22 +183,17 @@ impl Recursion<'_> {
         }
         // Not by rayon's own means: a thread that waits within one node would begin others, and have their rows in memory as well.
         let descend = |(): &mut (), job: usize| self.descend_made(rows, &made[job]);
-        let leaves = run_few_in_order(rows.at_once, made.len(), || (), descend);
-        Ok(leaves.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+        run_few_in_order(rows.at_once, made.len(), || (), descend).concat()
     }
 
     /// The leaves under a node whose rows are made here.
-    fn descend_made(
-        &self,
-        rows: &SummedRows<'_>,
-        (ids, at): &(Vec<u32>, Place),
-    ) -> Result<Vec<Vec<u32>>, SparseError> {
+    fn descend_made(&self, rows: &SummedRows<'_>, (ids, at): &(Vec<u32>, Place)) -> Vec<Vec<u32>> {
         if at.level == self.params.depth {
-            return Ok(vec![ids.clone()]);
+            return vec![ids.clone()];
         }
-        let (node, dense) = rows.make(ids)?;
+        let (node, dense) = rows.make(ids);
         let mut leaves = self.descend(dense.as_ref().map(|dense| dense.view()), node, *at);
         leaves.iter_mut().flatten().for_each(|row| *row = ids[*row as usize]);
-        Ok(leaves)
+        leaves
     }
 }

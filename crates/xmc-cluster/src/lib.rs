@@ -9,6 +9,7 @@
 mod bisect;
 mod centroids;
 mod error;
+mod gather;
 mod kmeans;
 mod kmeans_tree;
 mod kway;
@@ -16,6 +17,7 @@ mod node;
 mod params;
 mod partition;
 mod ranking;
+mod row;
 mod sampling;
 mod seeds;
 mod setters;

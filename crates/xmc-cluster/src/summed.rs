@@ -13,24 +13,23 @@
 //! instances; from where that takes longer than to work with the sums, they are made, a node at a time.
 
 use crate::ClusterError;
-use crate::node::{Node, NodeBuilder};
+use crate::gather::{Gathering, Instances, square};
+use crate::node::Node;
+use crate::row::NodeRow;
 use crate::sums::{CHUNK, MIN_TASK_ROWS, RowSum, Rows, Weighted, dot_dense};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use xmc_sparse::{Csr, Features, Row, SparseError, SparseRow};
+use xmc_sparse::kernels::{Simd, WithSimd, dispatch};
+use xmc_sparse::{Csr, Features, SparseRow};
 
-/// Entries that the sums of a node may have for them to be made, unless told otherwise ([`SummedRows::limits`]): about 1 GiB.
+/// Entries that the sums of a node may have for them to be made, unless told otherwise ([`SummedRows::limits`]): at most 512 MiB.
 pub const NODE_ENTRIES: u64 = 1 << 27;
 
 /// Entries of the sums that take as long as a visit of a share or of an instance's entry: sums are visited once in a refinement, after the
 /// first, and half of their entries are shared; the others twice.
 const ENTRIES_PER_VISIT: u64 = 6;
-
-/// Rows that are made at a time, and entries that they may have, counting those twice that two instances share.
-const MADE: usize = 1 << 12;
-const MADE_ENTRIES: u64 = 1 << 21;
 
 /// Most entries that the sums of a node have when they are made: `entries` are those of all rows, counting those twice that two instances share, `visits`
 /// shares and entries of the instances, and `most` the limit ([`SummedRows::limits`]).
@@ -48,25 +47,32 @@ const MIN_BLOCK: usize = 1 << 12;
 pub struct SummedRows<'a> {
     shares: &'a Csr,
     x: &'a Features,
-    /// s, 0 for a sum of length 0; not there before they are asked for.
-    scales: OnceLock<Vec<f32>>,
-    make: &'a Make<'a>,
+    /// The sparse part of x.
+    instances: Instances,
+    /// Of each row s, 0 for a sum of length 0, and the squares of what no other row has; not there before they are asked for.
+    scales: OnceLock<Vec<(f32, f32)>>,
     node_entries: u64,
     /// Nodes whose rows are made at a time.
     pub(crate) at_once: usize,
 }
 
-/// Makes rows of the numbers that it gets, in their order, each of length 1 or zero.
-type Make<'a> = dyn Fn(&[u32]) -> Result<Features, SparseError> + Sync + 'a;
-
 impl<'a> SummedRows<'a> {
-    /// Rows by their `shares` (`n_rows × n_instances`) of instances `x` (`n_instances × n_features`). `make` makes the rows of the numbers
-    /// that it gets, in their order, each of length 1 or zero.
+    /// Rows by their `shares` (`n_rows × n_instances`) of instances `x` (`n_instances × n_features`).
     ///
     /// Panics when `shares` has not one column for each instance.
-    pub fn new(shares: &'a Csr, x: &'a Features, make: &'a Make<'a>) -> Self {
+    pub fn new(shares: &'a Csr, x: &'a Features) -> Self {
         assert_eq!(shares.n_cols(), x.n_samples(), "one share for each instance");
-        Self { shares, x, scales: OnceLock::new(), make, node_entries: NODE_ENTRIES, at_once: usize::MAX }
+        let mut n_rows = vec![0; x.n_samples()];
+        shares.indices().iter().for_each(|&instance| n_rows[instance as usize] += 1);
+        let instances = Instances::new(x.sparse(), &n_rows);
+        Self {
+            shares,
+            x,
+            instances,
+            scales: OnceLock::new(),
+            node_entries: NODE_ENTRIES,
+            at_once: usize::MAX,
+        }
     }
 
     /// Sets how many entries the rows of a node may have to be made, counting those twice that two instances share, and of how many nodes
@@ -89,64 +95,83 @@ impl<'a> SummedRows<'a> {
     }
 
     /// The rows themselves as the root of a recursion, and their dense part.
-    pub(crate) fn make(&self, ids: &[u32]) -> Result<(Node, Option<Array2<f32>>), SparseError> {
-        let (mut node, mut dense, mut n_dense) = (NodeBuilder::default(), Vec::new(), 0);
-        let mut rest = ids;
-        while !rest.is_empty() {
-            let (ids, others) = rest.split_at(self.n_to_make(rest));
-            rest = others;
-            let rows = (self.make)(ids)?;
-            node.add(&rows);
-            n_dense = rows.n_dense();
-            dense.extend(rows.into_parts().1.into_iter().flatten());
-        }
-        let shape = (ids.len(), n_dense);
-        let dense = (n_dense > 0).then(|| Array2::from_shape_vec(shape, dense));
-        let dense = dense.map(|dense| dense.expect("invariant: the rows of all blocks are equally wide"));
-        Ok((node.finish(), dense))
-    }
-
-    /// How many of the first rows are to be made at a time.
-    fn n_to_make(&self, ids: &[u32]) -> usize {
-        let mut entries = 0;
-        let is_room = |id: &&u32| {
-            let is_room = entries < MADE_ENTRIES;
-            entries += summed_entries(self.shares.row(**id as usize).indices, self.x);
-            is_room
+    pub(crate) fn make(&self, ids: &[u32]) -> (Node, Option<Array2<f32>>) {
+        let (n_features, n_dense) = (self.instances.n_features, self.x.n_dense());
+        let row = |sum: &mut Sum<'_>, (row, &id): (usize, &u32)| {
+            sum.add_row(id as usize);
+            sum.take_unit(row as u32)
         };
-        ids.iter().take(MADE).take_while(is_room).count()
+        let rows = ids.par_iter().enumerate().with_min_len(MIN_TASK_ROWS);
+        let (rows, dense): (Vec<_>, Vec<_>) = rows.map_init(|| Sum::new(self), row).unzip();
+        let dense = (n_dense > 0).then(|| Array2::from_shape_vec((ids.len(), n_dense), dense.concat()));
+        let dense = dense.map(|dense| dense.expect("invariant: all rows are equally wide"));
+        (Node::new(rows, n_features), dense)
     }
 
-    fn scale(&self, id: usize) -> f32 {
-        self.scales.get_or_init(|| scales(self.shares, self.x))[id]
+    fn scale(&self, id: usize) -> (f32, f32) {
+        self.scales.get_or_init(|| self.scales())[id]
+    }
+
+    fn scales(&self) -> Vec<(f32, f32)> {
+        let rows = (0..self.n_rows()).into_par_iter().with_min_len(MIN_TASK_ROWS);
+        let scale = |sum: &mut Sum<'_>, row| {
+            sum.add_row(row);
+            sum.take_scale()
+        };
+        rows.map_init(|| Sum::new(self), scale).collect()
     }
 }
 
-/// `1 / ‖Σ_i w_li x_i‖`, 0 where that is no number.
-fn scales(shares: &Csr, x: &Features) -> Vec<f32> {
-    let sums = || (RowSum::zero((x.n_sparse(), x.n_dense())), Vec::new());
-    let rows = (0..shares.n_rows()).into_par_iter().with_min_len(MIN_TASK_ROWS);
-    let scale = |(sum, touched): &mut (RowSum, Vec<u32>), row| {
-        for (instance, share) in shares.row(row).iter() {
-            let Row { sparse, dense } = x.row(instance as usize);
-            for (feature, value) in sparse.iter() {
-                let at = &mut sum.sparse[feature as usize];
-                if *at == 0.0 {
-                    touched.push(feature);
-                }
-                *at += share * value;
-            }
-            sum.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += share * value);
+/// A row in the making; one for each thread.
+struct Sum<'a> {
+    of: &'a SummedRows<'a>,
+    sparse: Gathering,
+    dense: Vec<f32>,
+    /// The squares of features that no other row has.
+    own: f32,
+}
+
+impl<'a> Sum<'a> {
+    fn new(of: &'a SummedRows<'a>) -> Self {
+        let (sparse, dense) = (Gathering::new(of.instances.n_features), vec![0.0; of.x.n_dense()]);
+        Self { of, sparse, dense, own: 0.0 }
+    }
+
+    /// Adds the instances of a row.
+    fn add_row(&mut self, id: usize) {
+        let SummedRows { shares, x, instances, .. } = self.of;
+        for (instance, share) in shares.row(id).iter() {
+            self.sparse.add(share, instances.row(instance as usize));
+            self.own += share * share * instances.own(instance as usize);
+            let dense = x.row(instance as usize).dense;
+            self.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += share * value);
         }
-        let square = |value: f32| f64::from(value) * f64::from(value);
-        // A feature whose values cancel out is noted twice; its value is taken once.
-        let take = |feature: u32| square(std::mem::take(&mut sum.sparse[feature as usize]));
-        let sparse: f64 = touched.drain(..).map(take).sum();
-        let dense: f64 = sum.dense.iter_mut().map(|value| square(std::mem::take(value))).sum();
-        let length = (sparse + dense).sqrt();
-        if length > 0.0 { (1.0 / length) as f32 } else { 0.0 }
-    };
-    rows.map_init(sums, scale).collect()
+    }
+
+    /// One over the length of the sum, 0 where that is no number, and the squares of what is its own when it has length 1; nothing is left.
+    fn take_scale(&mut self) -> (f32, f32) {
+        let dense: f64 = self.dense.iter_mut().map(|value| square(std::mem::take(value))).sum();
+        let own = std::mem::take(&mut self.own);
+        let scale = scale_of(self.sparse.take_squares() + dense + f64::from(own));
+        (scale, own * scale * scale)
+    }
+
+    /// The sum brought to length 1 as row `id` of a node, and its dense part; nothing is left.
+    fn take_unit(&mut self, id: u32) -> (NodeRow, Vec<f32>) {
+        let entries = self.sparse.take();
+        let squares = entries.iter().map(|(_, value)| *value).chain(self.dense.iter().copied()).map(square);
+        let own = std::mem::take(&mut self.own);
+        let scale = scale_of(squares.sum::<f64>() + f64::from(own));
+        let dense = self.dense.iter_mut().map(|value| scale * std::mem::take(value)).collect();
+        let mut row = NodeRow::new(id, entries, scale, self.of.instances.n_features);
+        (row.is_zero, row.own) = (scale == 0.0, own * scale * scale);
+        (row, dense)
+    }
+}
+
+/// What takes a sum of so many squares to 1; 0 where that is no number.
+fn scale_of(squares: f64) -> f32 {
+    if squares > 0.0 { (1.0 / squares.sqrt()) as f32 } else { 0.0 }
 }
 
 /// Sparse entries of an instance.
@@ -220,7 +245,7 @@ impl<'a> SumRows<'a> {
     /// Scale and shares of row `row` of the node.
     fn row(&self, row: u32) -> (f32, SparseRow<'a>) {
         let id = self.ids[row as usize] as usize;
-        (self.all.scale(id), self.all.shares.row(id))
+        (self.all.scale(id).0, self.all.shares.row(id))
     }
 
     /// Instances of a block.
@@ -254,11 +279,11 @@ impl Rows for SumRows<'_> {
     }
 
     fn widths(&self) -> (usize, usize) {
-        (self.all.x.n_sparse(), self.all.x.n_dense())
+        (self.all.instances.n_features, self.all.x.n_dense())
     }
 
-    fn own(&self, _: u32) -> f32 {
-        0.0
+    fn own(&self, row: u32) -> f32 {
+        self.all.scale(self.ids[row as usize] as usize).1
     }
 
     fn is_zero(&self, row: u32) -> bool {
@@ -267,13 +292,13 @@ impl Rows for SumRows<'_> {
 
     fn add(&self, sum: &mut RowSum, picked: &[Weighted]) {
         let weights = self.instance_weights(picked);
-        let (size, x) = (self.block_size(), self.all.x);
+        let (size, x, instances) = (self.block_size(), self.all.x, &self.all.instances);
         let of_block = |(block, weights): (usize, &[f32])| {
             let mut part = RowSum::zero(self.widths());
-            let instances = (block * size..).zip(weights).filter(|(_, weight)| **weight != 0.0);
-            for (instance, &weight) in instances {
-                let Row { sparse, dense } = x.row(instance);
-                sparse.iter().for_each(|(feature, value)| part.sparse[feature as usize] += weight * value);
+            let weighted = (block * size..).zip(weights).filter(|(_, weight)| **weight != 0.0);
+            for (instance, &weight) in weighted {
+                instances.row(instance).add_to(&mut part.sparse, 0, weight);
+                let dense = x.row(instance).dense;
                 part.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += weight * value);
             }
             part
@@ -290,18 +315,35 @@ impl Rows for SumRows<'_> {
     }
 
     fn products(&self, sum: &RowSum, rows: &[u32], out: &mut [f32]) {
-        let product = |instance: usize| {
-            let Row { sparse, dense } = self.all.x.row(instance);
-            dot_sparse(&sum.sparse, sparse) + dot_dense(&sum.dense, dense)
-        };
-        let reached = self.cost.reached.par_iter().with_min_len(MIN_TASK_ROWS).enumerate();
-        let of_instances: Vec<f32> =
-            reached.map(|(instance, &reached)| if reached { product(instance) } else { 0.0 }).collect();
+        let mut of_instances = vec![0.0; self.all.x.n_samples()];
+        let tasks = of_instances.par_chunks_mut(MIN_TASK_ROWS).enumerate();
+        tasks.for_each(|(task, out)| dispatch(Products { of: self, sum, first: task * MIN_TASK_ROWS, out }));
         let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
         rows.zip(out).for_each(|(&row, out)| {
             let (scale, shares) = self.row(row);
             *out = scale * dot_sparse(&of_instances, shares);
         });
+    }
+}
+
+/// The products of instances from `first` on, where rows reach them.
+struct Products<'a> {
+    of: &'a SumRows<'a>,
+    sum: &'a RowSum,
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let SumRows { all, cost, .. } = self.of;
+        for (instance, out) in (self.first..).zip(self.out).filter(|(instance, _)| cost.reached[*instance]) {
+            let dense = dot_dense(&self.sum.dense, all.x.row(instance).dense);
+            *out = all.instances.row(instance).dot(simd, &self.sum.sparse) + dense;
+        }
     }
 }
 
@@ -324,7 +366,7 @@ fn dot_sparse(dense: &[f32], row: SparseRow<'_>) -> f32 {
 mod tests {
     use super::*;
     use crate::sums::NodeRows;
-    use ndarray::Array2;
+    use ndarray::{Array1, Array2};
 
     /// 40 instances and 12 rows of three to five of them, the last of none.
     fn sample() -> (Csr, Features) {
@@ -344,7 +386,7 @@ mod tests {
     }
 
     /// The rows, made in the simplest way.
-    fn made(shares: &Csr, x: &Features, ids: &[u32]) -> Features {
+    fn made(shares: &Csr, x: &Features, ids: &[u32]) -> Array2<f32> {
         let mut rows = Array2::<f32>::zeros((ids.len(), x.n_sparse() + x.n_dense()));
         for (mut out, &id) in rows.rows_mut().into_iter().zip(ids) {
             for (instance, share) in shares.row(id as usize).iter() {
@@ -357,28 +399,43 @@ mod tests {
                 out /= length;
             }
         }
-        Features::new(Csr::empty(ids.len(), 0), Some(rows)).unwrap()
+        rows
     }
 
     #[test]
     fn sums_and_products_are_those_of_the_rows() {
         let (shares, x) = sample();
-        let make = |ids: &[u32]| Ok(made(&shares, &x, ids));
-        let all = SummedRows::new(&shares, &x, &make);
+        let all = SummedRows::new(&shares, &x);
         let ids = vec![1, 4, 5, 9, 11];
-        let ((node, dense), summed) = (all.make(&ids).unwrap(), SumRows::new(&all, ids));
+        let rows = made(&shares, &x, &ids);
+        let ((node, dense), summed) = (all.make(&ids), SumRows::new(&all, ids));
         let there = NodeRows { node: &node, dense: dense.as_ref().map(|rows| rows.view()) };
         assert_eq!((summed.n_rows(), summed.is_zero(3), summed.is_zero(4)), (5, false, true));
         let picked = [(0, 1.0), (2, -0.5), (3, 2.0)];
         let (mut a, mut b) = (RowSum::zero(there.widths()), RowSum::zero(summed.widths()));
         there.add(&mut a, &picked);
         summed.add(&mut b, &picked);
-        let both: Vec<f32> = b.sparse.iter().chain(&b.dense).copied().collect();
-        assert!(a.dense.iter().zip(&both).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?} {b:?}");
         let (mut p, mut q) = ([0.0; 3], [0.0; 3]);
         there.products(&a, &[0, 3, 4], &mut p);
         summed.products(&b, &[0, 3, 4], &mut q);
-        assert!(p.iter().zip(&q).all(|(p, q)| (p - q).abs() < 1e-5) && p[0] > 0.1, "{p:?} {q:?}");
+        // What only one row has is in no entry, but in its own weight.
+        let own = |products: &mut [f32; 3], own: [f32; 2]| {
+            products[0] += own[0];
+            products[1] += 2.0 * own[1];
+        };
+        own(&mut p, [there.own(0), there.own(3)]);
+        own(&mut q, [summed.own(0), summed.own(3)]);
+        let sum = picked
+            .iter()
+            .fold(Array1::<f32>::zeros(33), |sum, &(row, weight)| sum + weight * &rows.row(row as usize));
+        for (at, row) in [0, 3, 4].into_iter().enumerate() {
+            let expected = rows.row(row).dot(&sum);
+            assert!(
+                (p[at] - expected).abs() < 1e-4 && (q[at] - expected).abs() < 1e-4,
+                "{p:?} {q:?} {expected}"
+            );
+        }
+        assert!(p[0] > 0.1, "{p:?}");
     }
 
     #[test]
@@ -388,8 +445,9 @@ mod tests {
         );
         let shares =
             Csr::from_rows(3, [vec![(0, 1.0), (1, 1.0)], vec![(0, 1.0), (1, 1.0), (2, 0.5)]]).unwrap();
-        let scales = scales(&shares, &x);
-        assert_eq!(scales, [0.5, 1.0 / 8f32.sqrt()]);
+        let scales = SummedRows::new(&shares, &x).scales();
+        let found = scales.iter().map(|scale| scale.0);
+        assert!(found.zip([0.5, 1.0 / 8f32.sqrt()]).all(|(a, b)| (a - b).abs() < 1e-4), "{scales:?}");
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! whichever stripe of features a thread works on; dense sums are added up in blocks of a fixed
 //! number of rows, in order.
 
-use crate::node::{Entry, Node, NodeRow};
+use crate::node::Node;
 use crate::params::{BalancedKMeansParams, Seeding};
+use crate::row::DROPPED;
 use crate::seeds;
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
+use xmc_sparse::kernels::{Simd, WithSimd, dispatch};
 
 /// Rows in a block of dense sums.
 const BLOCK_ROWS: usize = 4096;
@@ -37,6 +39,11 @@ pub(crate) trait Rows: Sync {
 
     /// Whether there is nothing in the row: no use as a seed.
     fn is_zero(&self, row: u32) -> bool;
+
+    /// The sum of all rows, where it is known.
+    fn sum(&self) -> Option<&RowSum> {
+        None
+    }
 
     /// Adds weight times row to `sum` for every one of `picked`.
     fn add(&self, sum: &mut RowSum, picked: &[Weighted]);
@@ -77,26 +84,32 @@ impl Rows for NodeRows<'_> {
         self.node.rows[row as usize].is_zero
     }
 
+    fn sum(&self) -> Option<&RowSum> {
+        self.node.sum.as_ref()
+    }
+
     fn add(&self, sum: &mut RowSum, picked: &[Weighted]) {
         let node = self.node;
-        match node.stripes.len() {
-            // One stripe is the whole row: nothing to search for.
-            0 | 1 => picked
+        let add = |sums: &mut [f32], first: usize| {
+            picked
                 .iter()
-                .for_each(|&(row, weight)| add_entries(&mut sum.sparse, 0, node.entries(row), weight)),
-            _ => split_stripes(&mut sum.sparse, node).into_par_iter().for_each(|(first, sums)| {
-                let end = first + sums.len() as u32;
-                for &(row, weight) in picked {
-                    add_entries(sums, first, within(node.entries(row), first, end), weight);
-                }
-            }),
+                .for_each(|&(row, weight)| node.rows[row as usize].packed().add_to(sums, first, weight));
+        };
+        match node.stripes.len() {
+            0 | 1 => add(&mut sum.sparse, 0),
+            _ => split_stripes(&mut sum.sparse, node)
+                .into_par_iter()
+                .for_each(|(first, sums)| add(sums, first as usize)),
         }
         self.add_dense(&mut sum.dense, picked);
     }
 
     fn products(&self, sum: &RowSum, rows: &[u32], out: &mut [f32]) {
-        let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
-        rows.zip(out).for_each(|(&row, out)| *out = self.product(sum, &self.node.rows[row as usize]));
+        let tasks = rows.par_chunks(MIN_TASK_ROWS).zip(out.par_chunks_mut(MIN_TASK_ROWS));
+        tasks.for_each(|(rows, out)| {
+            let of = NodeRows { node: self.node, dense: self.dense.map(ArrayView2::reborrow) };
+            dispatch(Products { of, sum, rows, out });
+        });
     }
 
     fn first_scores(
@@ -128,10 +141,32 @@ impl NodeRows<'_> {
             sums.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
         }
     }
+}
 
-    fn product(&self, sum: &RowSum, row: &NodeRow) -> f32 {
-        let dense = dot_dense(&sum.dense, row.dense(self.dense));
-        dot_entries(&sum.sparse, &row.entries) + dense
+/// How many rows ahead entries are asked for.
+const FETCH: usize = 3;
+
+/// The products of a few rows.
+struct Products<'a> {
+    of: NodeRows<'a>,
+    sum: &'a RowSum,
+    rows: &'a [u32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let NodeRows { node, dense } = self.of;
+        for (at, (&row, out)) in self.rows.iter().zip(self.out).enumerate() {
+            if let Some(&next) = self.rows.get(at + FETCH) {
+                node.rows[next as usize].packed().fetch(simd);
+            }
+            let row = &node.rows[row as usize];
+            *out = row.packed().dot(simd, &self.sum.sparse) + dot_dense(&self.sum.dense, row.dense(dense));
+        }
     }
 }
 
@@ -161,6 +196,21 @@ impl RowSum {
         combine(&mut self.dense, &left.dense, &right.dense);
     }
 
+    /// Takes another sum away.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        let less = |sums: &mut [f32], other: &[f32]| {
+            sums.iter_mut().zip(other).for_each(|(sum, other)| *sum -= other);
+        };
+        less(&mut self.sparse, &other.sparse);
+        less(&mut self.dense, &other.dense);
+    }
+
+    /// Gives the sparse features the numbers `new_ids`, which keep their order; those that have none ([`DROPPED`]) are left out.
+    pub(crate) fn renumber(&mut self, new_ids: &[u32]) {
+        let mut ids = new_ids.iter();
+        self.sparse.retain(|_| ids.next().is_some_and(|&id| id != DROPPED));
+    }
+
     /// ‖S‖² and ‖T − S‖² for this sum S and a sum T, without the rows' own weights.
     pub(crate) fn squared_norms(&self, all: &Self) -> (f64, f64) {
         // Collected, not summed in parallel: the order of the additions must not depend on the threads.
@@ -169,18 +219,6 @@ impl RowSum {
         let dense = squares(&self.dense, &all.dense);
         sparse.into_iter().fold(dense, |sum, part| (sum.0 + part.0, sum.1 + part.1))
     }
-}
-
-fn add_entries(sums: &mut [f32], first: u32, entries: &[Entry], weight: f32) {
-    for entry in entries {
-        sums[(entry.feature - first) as usize] += weight * entry.value;
-    }
-}
-
-/// The entries whose features lie in `first..end`.
-fn within(entries: &[Entry], first: u32, end: u32) -> &[Entry] {
-    let rest = &entries[entries.partition_point(|entry| entry.feature < first)..];
-    &rest[..rest.partition_point(|entry| entry.feature < end)]
 }
 
 /// The sums of every stripe with the stripe's first feature.
@@ -203,19 +241,6 @@ fn squares(sums: &[f32], all: &[f32]) -> (f64, f64) {
         }
     }
     (f64::from(lanes[0].iter().sum::<f32>()), f64::from(lanes[1].iter().sum::<f32>()))
-}
-
-/// Four running sums: one chain of additions would wait for itself at every entry.
-fn dot_entries(sums: &[f32], entries: &[Entry]) -> f32 {
-    let mut lanes = [0.0f32; 4];
-    let mut chunks = entries.chunks_exact(4);
-    for chunk in &mut chunks {
-        for (lane, entry) in lanes.iter_mut().zip(chunk) {
-            *lane += sums[entry.feature as usize] * entry.value;
-        }
-    }
-    let tail: f32 = chunks.remainder().iter().map(|entry| sums[entry.feature as usize] * entry.value).sum();
-    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + tail
 }
 
 /// Thirty-two running sums, which the compiler keeps in vector registers: one chain of additions would wait for itself.

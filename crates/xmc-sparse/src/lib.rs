@@ -3,6 +3,7 @@
 //! * [`Csr`]: compressed sparse rows over [`sprs`], values `f32`, indices `u32`.
 //! * [`Features`]: an instance matrix whose rows have a sparse part and an optional dense part.
 //! * [`DenseBlock`]: that dense part; [`SharedSlice`]: arrays that are vectors or lie in a mapped file.
+//! * [`ColumnSet`]: columns of sums of sparse rows, counted and sorted without sorting.
 //! * [`RankedLists`]: scored ids, best first, one list for each instance.
 //! * [`combine()`]: the ranked lists of several models as one.
 //! * [`run_in_order`]: independent jobs, started in order.
@@ -16,6 +17,7 @@
 //! # Ok::<(), xmc_sparse::SparseError>(())
 //! ```
 
+mod column_set;
 mod combine;
 mod csr;
 mod dense;
@@ -27,6 +29,7 @@ mod progress;
 mod ranked;
 mod shared;
 
+pub use column_set::ColumnSet;
 pub use combine::{Combine, Combiner, UnknownCombine, combine};
 pub use csr::{Csr, CsrBuilder, SparseRow};
 pub use dense::DenseBlock;

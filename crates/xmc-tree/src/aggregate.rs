@@ -5,10 +5,9 @@
 //! Labels are handed out in blocks; a label's instances are added in their order, so that the bits do not
 //! depend on who does it.
 
-use crate::column_set::ColumnSet;
 use rayon::prelude::*;
 use std::ops::Range;
-use xmc_sparse::{Csr, Features, SparseError};
+use xmc_sparse::{ColumnSet, Csr, Features, SparseError};
 
 /// Labels of one task: few, as the frequent ones are many times the work of the others.
 const BLOCK: usize = 64;

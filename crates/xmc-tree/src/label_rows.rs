@@ -60,8 +60,8 @@ impl LabelRows<'_> {
         match self {
             Self::Made(features) => Ok(Cow::Borrowed(&**features)),
             Self::Sums(sums) => {
-                let all: Vec<u32> = (0..sums.shares.n_rows() as u32).collect();
-                Ok(Cow::Owned(sums.rows(&all)?))
+                let LabelSums { shares, x } = sums;
+                Ok(Cow::Owned(Aggregate { shares, x, own: None, blend: Blend::Fallback }.compute()?))
             }
         }
     }
@@ -99,15 +99,8 @@ impl<'a> LabelSums<'a> {
         Ok(Self { shares, x: Cow::Owned(Features::new(sparse, dense)?) })
     }
 
-    fn rows(&self, labels: &[u32]) -> Result<Features, SparseError> {
-        let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
-        let shares = self.shares.select_rows(&labels);
-        Aggregate { shares: &shares, x: &self.x, own: None, blend: Blend::Fallback }.compute()
-    }
-
-    /// What `run` makes of them.
-    pub(crate) fn with_rows<T>(&self, params: &TreeParams, run: impl FnOnce(&SummedRows<'_>) -> T) -> T {
-        let make = |labels: &[u32]| self.rows(labels);
-        run(&SummedRows::new(&self.shares, &self.x, &make).limits(params.node_entries, params.nodes_at_once))
+    /// As clustering wants them.
+    pub(crate) fn as_rows(&self, params: &TreeParams) -> SummedRows<'_> {
+        SummedRows::new(&self.shares, &self.x).limits(params.node_entries, params.nodes_at_once)
     }
 }

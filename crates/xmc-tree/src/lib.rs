@@ -5,7 +5,6 @@
 
 mod aggregate;
 mod candidates;
-mod column_set;
 mod disentangle;
 mod error;
 mod filter;

@@ -75,7 +75,7 @@ pub struct TreeParams {
     /// Splits of upper nodes by a sample of their labels (PECOS `do_sample`). Balanced clusters only. Default none: by
     /// all.
     pub sampling: Option<Sampling>,
-    /// Entries that the label features of a node may have to be made, counting those twice that two instances share (8 bytes each and less):
+    /// Entries that the label features of a node may have to be made, counting those twice that two instances share (4 bytes each and less):
     /// above, the node is split without them, in more time. Where features are sums of instances and clusters balanced. Default
     /// [`NODE_ENTRIES`](crate::NODE_ENTRIES).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -222,7 +222,7 @@ impl TreeBuilder {
             LabelRows::Sums(_) if self.params.seeding == Seeding::Linfa => {
                 kmeans.fit_with_progress(&*labels.make()?, progress)
             }
-            LabelRows::Sums(sums) => sums.with_rows(&self.params, |rows| kmeans.fit_summed(rows, progress)),
+            LabelRows::Sums(sums) => kmeans.fit_summed(&sums.as_rows(&self.params), progress),
         }?;
         let tree = LabelTree::from_layers(self.collapse(&partition, n_labels)?)?;
         tree.with_max_depth(self.params.max_depth.unwrap_or(usize::MAX))

@@ -59,6 +59,8 @@ const THREADS: u64 = 4;
 const PROGRAM: u64 = 24 << 20;
 /// Bytes of an entry of a sparse matrix, of a pointer to a row of it, of a row of a node.
 const ENTRY: u64 = 8;
+/// Bytes of an entry while labels are clustered.
+const PACKED: u64 = 4;
 const POINTER: u64 = 8;
 const NODE_ROW: u64 = 64;
 /// Bytes of a weight that waits to be written, its place and its share of what is stored for a feature included.
@@ -202,7 +204,8 @@ impl Counts {
     fn tree_base(&self) -> u64 {
         let shares = ENTRY * self.label_entries + POINTER * self.labels;
         let sums = 4 * (self.features * 4 + self.rows * 2);
-        self.data() + shares + sums + NODE_ROW * self.labels
+        let instances = PACKED * self.entries + 3 * POINTER * self.rows;
+        self.data() + shares + instances + sums + NODE_ROW * self.labels
     }
 
     /// Entries of the largest node whose features are made, with at most `most`: nodes are halves of halves, and the labels of an instance
@@ -221,9 +224,9 @@ impl Counts {
         entries
     }
 
-    /// Bytes of the label features of a node of so many entries: rows grow to their size and are copied once.
+    /// Bytes of the label features of a node of so many entries.
     fn node(&self, entries: u64) -> u64 {
-        (ENTRY as f64 * self.distinct * entries as f64) as u64
+        (PACKED as f64 * self.distinct * entries as f64) as u64
     }
 
     /// Bytes of clustering with nodes of at most `most` entries, `at_once` at a time.
@@ -290,7 +293,7 @@ impl Counts {
         };
         room("label features", self.label_features(), 0)?;
         let mut limited = params.clone();
-        let per_entry = ENTRY as f64 * self.distinct;
+        let per_entry = PACKED as f64 * self.distinct;
         let least = (NODES_AT_ONCE as f64 * per_entry * self.node_entries(MIN_NODE_ENTRIES) as f64) as u64;
         let room_of_nodes = room("tree", self.tree_base(), least)?;
         let node_entries = (room_of_nodes as f64 / (NODES_AT_ONCE as f64 * per_entry)) as u64;

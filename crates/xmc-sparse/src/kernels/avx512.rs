@@ -1,6 +1,6 @@
 //! Sixteen lanes in one AVX-512 register.
 
-use super::{LANES, Lanes, Simd, WithSimd};
+use super::{LANES, Lanes, PLACE_BITS, Simd, WithSimd};
 use std::arch::x86_64::*;
 
 /// Proof that AVX-512F (and AVX2, FMA, F16C beside it) can run. Only [`Avx512::detect`] makes one.
@@ -97,6 +97,18 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         unsafe { _mm512_reduce_add_ps(v) }
+    }
+    #[inline(always)]
+    fn look_up(self, table: &[f32], packed: &[u32; LANES]) -> (Self::V, Self::V) {
+        // SAFETY: `packed` is 16 long; of `table` the lanes are read whose place is below its length.
+        unsafe {
+            let packed = _mm512_loadu_si512(packed.as_ptr().cast());
+            let places = _mm512_and_si512(packed, _mm512_set1_epi32((1 << PLACE_BITS) - 1));
+            let end = _mm512_set1_epi32(table.len().min(1 << PLACE_BITS) as i32);
+            let there = _mm512_cmplt_epi32_mask(places, end);
+            let found = _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), there, places, table.as_ptr());
+            (found, _mm512_cvtepi32_ps(_mm512_srai_epi32::<PLACE_BITS>(packed)))
+        }
     }
     #[inline(always)]
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {

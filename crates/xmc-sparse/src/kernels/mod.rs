@@ -121,11 +121,39 @@ pub trait Simd: Copy {
         add_each_bit(x, bits, values.iter().map(|&value| from_log8(value)), sums);
     }
 
+    /// Sixteen places and whole numbers, packed by [`pack_place`]: what `table` has at the place (0 beyond its end), and the number.
+    #[inline(always)]
+    fn look_up(self, table: &[f32], packed: &[u32; LANES]) -> (Self::V, Self::V) {
+        // Where gathering is one instruction, it is not always faster than sixteen loads.
+        let (mut found, mut numbers) = (Lanes::ZERO, Lanes::ZERO);
+        for (lane, &packed) in packed.iter().enumerate() {
+            let (place, number) = unpack_place(packed);
+            found.0[lane] = table.get(place).copied().unwrap_or(0.0);
+            numbers.0[lane] = number;
+        }
+        (self.load(&found), self.load(&numbers))
+    }
+
     /// Asks for the cache line of `slice[index]`; any index is allowed.
     #[inline(always)]
     fn prefetch<T>(self, slice: &[T], index: usize) {
         prefetch(slice, index);
     }
+}
+
+/// Bits of a place in [`pack_place`].
+pub const PLACE_BITS: u32 = 18;
+
+/// A place below `1 << PLACE_BITS` and a whole number with a sign, of 14 bits, in one word.
+#[inline(always)]
+pub fn pack_place(place: u32, number: i32) -> u32 {
+    place | (number << PLACE_BITS) as u32
+}
+
+/// The place and the number of [`pack_place`].
+#[inline(always)]
+pub fn unpack_place(packed: u32) -> (usize, f32) {
+    ((packed & ((1 << PLACE_BITS) - 1)) as usize, (packed as i32 >> PLACE_BITS) as f32)
 }
 
 /// Values of a byte in an octave.
@@ -521,6 +549,38 @@ mod tests {
                     bytes.iter().map(|&byte| from_log8(byte)).collect::<Vec<_>>(),
                     "{isa:?}"
                 );
+            }
+        }
+    }
+
+    struct LookUp<'a>(&'a [f32], [u32; LANES]);
+
+    impl WithSimd for LookUp<'_> {
+        type Output = [Lanes; 2];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let (found, numbers) = simd.look_up(self.0, &self.1);
+            [found, numbers].map(|v| {
+                let mut out = Lanes::ZERO;
+                simd.store(&mut out, v);
+                out
+            })
+        }
+    }
+
+    #[test]
+    fn a_place_and_a_number_with_a_sign_stand_in_a_word() {
+        let table: Vec<f32> = (0..270_000).map(|at| at as f32 + 0.5).collect();
+        let places: [u32; LANES] =
+            [0, 1, 7, 8, 262_143, 262_142, 140_000, 139_999, 3, 3, 999, 1000, 131_072, 131_071, 20_000, 2];
+        let numbers = [0, 1, -1, 8191, -8192, 77, -77, 3, 4, -5, 6, 7, 8, 9, 1000, -1000];
+        let packed = std::array::from_fn(|l| pack_place(places[l], numbers[l]));
+        for len in [0, 1, 9, 1000, 140_000, 262_143, 262_144, 270_000] {
+            let found = |place: u32| if (place as usize) < len { place as f32 + 0.5 } else { 0.0 };
+            let expected = [Lanes(places.map(found)), Lanes(numbers.map(|number| number as f32))];
+            for isa in Isa::available() {
+                assert_eq!(dispatch_on(isa, LookUp(&table[..len], packed)), expected, "{isa:?} {len}");
             }
         }
     }

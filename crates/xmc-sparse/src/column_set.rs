@@ -7,7 +7,7 @@
 
 /// Columns below a fixed number.
 #[derive(Debug)]
-pub(crate) struct ColumnSet {
+pub struct ColumnSet {
     /// One bit for each column.
     words: Vec<u64>,
     /// One bit for each word that has a bit.
@@ -18,33 +18,44 @@ pub(crate) struct ColumnSet {
 
 impl ColumnSet {
     /// The empty set of columns below `n_cols`.
-    pub(crate) fn new(n_cols: usize) -> Self {
+    pub fn new(n_cols: usize) -> Self {
         let n_words = n_cols.div_ceil(64);
         Self { words: vec![0; n_words], summary: vec![0; n_words.div_ceil(64)], ranks: vec![0; n_words] }
     }
 
     /// Adds `column`, which may be there already; panics when it is out of range.
     #[inline]
-    pub(crate) fn insert(&mut self, column: u32) {
+    pub fn insert(&mut self, column: u32) {
         let word = (column >> 6) as usize;
         self.words[word] |= 1 << (column & 63);
         self.summary[word >> 6] |= 1 << (word & 63);
     }
 
     /// Removes all columns; how many there were.
-    pub(crate) fn drain(&mut self) -> usize {
+    pub fn drain(&mut self) -> usize {
         let mut n_columns = 0;
+        self.drain_words(|_, word| n_columns += word.count_ones() as usize);
+        n_columns
+    }
+
+    /// Removes all columns, and hands them on, increasing.
+    #[inline]
+    pub fn drain_to(&mut self, mut visit: impl FnMut(u32)) {
+        self.drain_words(|at, word| bits(word).for_each(|bit| visit((64 * at + bit) as u32)));
+    }
+
+    #[inline]
+    fn drain_words(&mut self, mut visit: impl FnMut(usize, u64)) {
         for (block, summary) in self.summary.iter_mut().enumerate() {
             for word in bits(std::mem::take(summary)) {
-                n_columns += std::mem::take(&mut self.words[64 * block + word]).count_ones() as usize;
+                visit(64 * block + word, std::mem::take(&mut self.words[64 * block + word]));
             }
         }
-        n_columns
     }
 
     /// Writes the columns to `out`, increasing, and remembers their places. `out` has room for exactly
     /// as many as there are.
-    pub(crate) fn number(&mut self, out: &mut [u32]) {
+    pub fn number(&mut self, out: &mut [u32]) {
         let mut rank = 0;
         for (block, &summary) in self.summary.iter().enumerate() {
             for word in bits(summary).map(|bit| 64 * block + bit) {
@@ -59,7 +70,7 @@ impl ColumnSet {
 
     /// The place of `column`, which is in the set, after [`Self::number`].
     #[inline]
-    pub(crate) fn rank(&self, column: u32) -> usize {
+    pub fn rank(&self, column: u32) -> usize {
         let word = (column >> 6) as usize;
         let before = self.words[word] & ((1 << (column & 63)) - 1);
         self.ranks[word] as usize + before.count_ones() as usize
@@ -93,6 +104,10 @@ mod tests {
                 prop_assert_eq!(&found, &expected);
                 prop_assert!(expected.iter().enumerate().all(|(rank, &column)| set.rank(column) == rank));
                 prop_assert_eq!(set.drain(), expected.len());
+                columns.iter().for_each(|&column| set.insert(column));
+                let mut drained = Vec::new();
+                set.drain_to(|column| drained.push(column));
+                prop_assert_eq!(&drained, &expected);
             }
             prop_assert_eq!(set.drain(), 0);
         }
