@@ -6,6 +6,7 @@
 //! together add `αᵢ Σ v²` to its gradient: one multiplication in place of a cache miss for each (most
 //! distinct n-grams of a text collection are of this kind). Both are exact.
 
+use crate::gram::{self, Gram};
 use xmc_sparse::kernels::{LANES, Lanes};
 use xmc_sparse::{Features, Row, SparseRow};
 
@@ -51,9 +52,29 @@ pub struct CompactRows {
     pub(crate) dense: Vec<Lanes>,
     pub(crate) n_dense: usize,
     pub(crate) bias: f32,
+    /// The inner products of the rows, where they are solved in these.
+    pub(crate) gram: Option<Gram>,
 }
 
 impl CompactRows {
+    /// The same rows with all their inner products, which they are solved in from then on; dense features are left as they are, without any.
+    #[must_use]
+    pub fn with_products(mut self) -> Self {
+        self.gram = (self.n_dense == 0).then(|| Gram::new(&self, None));
+        self
+    }
+
+    /// The same where that is faster for `n_groups` groups of labels with at most `max_iter` passes each; it depends on counts only.
+    #[must_use]
+    pub fn with_products_if_they_pay(self, n_groups: usize, max_iter: u32) -> Self {
+        if gram::pays(&self, n_groups, max_iter) { self.with_products() } else { self }
+    }
+
+    /// Whether the rows are solved in their inner products.
+    pub fn has_products(&self) -> bool {
+        self.gram.is_some()
+    }
+
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.heads.len()

@@ -11,10 +11,11 @@
 //! What depends on the loss is in [`crate::dual`]; a pass is compiled for each. Features that only row `i` has contribute
 //! `y α Σv²` to `w·xᵢ`, hence `α Σv²` to `G`: see [`crate::CompactRows`].
 
+use crate::CompactRows;
 use crate::dense::{BLOCK, DenseBlock, FEW, FewLanes};
 use crate::dual::{Coordinate, DualLoss, Shrink};
+use crate::scores::ScoreSource;
 use crate::targets::PairCosts;
-use crate::{CompactRows, Entry};
 use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
 
 /// How many instances ahead the head and entries of a row are asked for.
@@ -23,8 +24,6 @@ const FETCH_ROW: usize = 6;
 const FETCH_WEIGHTS: usize = 2;
 /// How many instances ahead the dense part of a row is asked for, when they are visited one by one.
 const FETCH_DENSE: usize = 4;
-/// Weights that outgrow the second-level cache are prefetched; below that it only costs instructions.
-const FETCH_ABOVE: usize = 4096;
 
 /// The primal side of sixteen problems.
 #[derive(Debug, Default)]
@@ -53,8 +52,9 @@ pub(crate) struct Pass {
 }
 
 /// Everything that a pass reads and changes.
-pub(crate) struct Epoch<'a, L> {
+pub(crate) struct Epoch<'a, L, P> {
     pub(crate) loss: L,
+    pub(crate) source: P,
     pub(crate) rows: &'a CompactRows,
     /// Bit `l` of entry `i`: instance `i` is a positive of lane `l`.
     pub(crate) positive: &'a [u16],
@@ -64,7 +64,9 @@ pub(crate) struct Epoch<'a, L> {
     pub(crate) taking_part: Option<&'a [u16]>,
     /// Active instances, in the order of the pass; shrunk ones are removed.
     pub(crate) active: &'a mut Vec<u32>,
-    pub(crate) primal: &'a mut Primal,
+    /// Of each dense column, filled up as [`CompactRows::dense`].
+    pub(crate) dense: &'a mut [Lanes],
+    pub(crate) bias: &'a mut Lanes,
     /// Dual variables, as the loss stores them.
     pub(crate) duals: &'a mut [Lanes],
     /// Lanes that still change.
@@ -75,13 +77,20 @@ pub(crate) struct Epoch<'a, L> {
     pub(crate) shrink_below: Lanes,
 }
 
-impl<L: DualLoss> WithSimd for Epoch<'_, L> {
+impl<L: DualLoss, P: ScoreSource> WithSimd for Epoch<'_, L, P> {
     type Output = Pass;
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) -> Pass {
-        let fetch = self.primal.sparse.len() > FETCH_ABOVE;
+        let fetch = self.source.is_large();
         let plain = self.costs.is_none() && self.taking_part.is_none();
+        if !P::LARGE_OR_DENSE {
+            return if plain {
+                self.pass::<S, false, true>(simd)
+            } else {
+                self.pass::<S, false, false>(simd)
+            };
+        }
         match (fetch, plain) {
             (true, true) => self.pass::<S, true, true>(simd),
             (true, false) => self.pass::<S, true, false>(simd),
@@ -121,30 +130,31 @@ enum Visit<S: Simd> {
 }
 
 // `FETCH`: ask for memory ahead. `PLAIN`: no costs of pairs and no restriction, and no code for them.
-impl<L: DualLoss> Epoch<'_, L> {
+impl<L: DualLoss, P: ScoreSource> Epoch<'_, L, P> {
     #[inline(always)]
     fn pass<S: Simd, const FETCH: bool, const PLAIN: bool>(&mut self, simd: S) -> Pass {
         let mut running = Running::<S> {
             max: simd.splat(f32::NEG_INFINITY),
             min: simd.splat(f32::INFINITY),
-            bias: simd.load(&self.primal.bias),
+            bias: simd.load(self.bias),
             shrink: Shrink { above: simd.load(&self.shrink_above), below: simd.load(&self.shrink_below) },
             entries: 0,
             moved: 0,
         };
-        if self.rows.n_dense == 0 {
+        if !P::LARGE_OR_DENSE || self.rows.n_dense == 0 {
             self.visit_in_turn::<S, FETCH, PLAIN>(simd, &mut running, None);
         } else if self.live.count_ones() as usize <= FEW {
-            let mut few = FewLanes::gather(self.live, &self.primal.dense);
+            let mut few = FewLanes::gather(self.live, self.dense);
             self.visit_in_turn::<S, FETCH, PLAIN>(simd, &mut running, Some(&mut few));
-            few.scatter(&mut self.primal.dense);
+            few.scatter(self.dense);
         } else {
             self.visit_in_blocks::<S, FETCH, PLAIN>(simd, &mut running);
         }
+        self.source.end(simd);
         let mut gap = Gap { max: Lanes::ZERO, min: Lanes::ZERO };
         simd.store(&mut gap.max, running.max);
         simd.store(&mut gap.min, running.min);
-        simd.store(&mut self.primal.bias, running.bias);
+        simd.store(self.bias, running.bias);
         Pass { gap, entries: running.entries, moved: running.moved }
     }
 
@@ -197,7 +207,7 @@ impl<L: DualLoss> Epoch<'_, L> {
         let mut start = 0;
         while start < self.active.len() {
             let end = (start + BLOCK).min(self.active.len());
-            let mut block = DenseBlock::new(simd, self.rows, &self.active[start..end], &self.primal.dense);
+            let mut block = DenseBlock::new(simd, self.rows, &self.active[start..end], self.dense);
             let mut kept = start;
             for at in start..end {
                 if FETCH {
@@ -213,7 +223,7 @@ impl<L: DualLoss> Epoch<'_, L> {
                 self.active[kept] = row;
                 kept += 1;
             }
-            block.apply(simd, &mut self.primal.dense);
+            block.apply(simd, self.dense);
             // From the last place to the first: what moves here must not be one of the block.
             for place in (kept..end).rev() {
                 self.active.swap_remove(place);
@@ -247,9 +257,7 @@ impl<L: DualLoss> Epoch<'_, L> {
             simd.prefetch(&self.rows.entries, start + 8);
         }
         if let Some(&row) = self.active.get(at + FETCH_WEIGHTS) {
-            for entry in self.rows.row(row as usize).1 {
-                simd.prefetch(&self.primal.sparse, entry.feature as usize);
-            }
+            self.source.fetch(simd, self.rows.row(row as usize).1);
         }
     }
 
@@ -272,12 +280,13 @@ impl<L: DualLoss> Epoch<'_, L> {
         let (head, entries) = self.rows.row(row);
         running.entries += entries.len() as u64;
         let positive = self.positive[row];
+        let bias = simd.mul(running.bias, simd.splat(self.rows.bias));
         let cost = self.loss.cost(simd, positive, head.inverse_weight, self.pair_cost::<S, PLAIN>(simd, row));
         let at = Coordinate {
             sign: simd.select(positive, simd.splat(1.0), simd.splat(-1.0)),
             cost,
             dual: simd.load(&self.duals[row]),
-            score: self.score(simd, entries, dense, running.bias),
+            score: self.source.score(simd, row, entries, [bias, dense]),
             head,
         };
         let judged = self.loss.judge(simd, &at, &running.shrink);
@@ -294,7 +303,7 @@ impl<L: DualLoss> Epoch<'_, L> {
         let step = simd.mul(at.sign, stepped.change);
         simd.store(&mut self.duals[row], stepped.dual);
         running.bias = simd.fma(step, simd.splat(self.rows.bias), running.bias);
-        self.update(simd, entries, step);
+        self.source.step(simd, row, entries, step);
         Visit::Stepped(step)
     }
 
@@ -304,35 +313,6 @@ impl<L: DualLoss> Epoch<'_, L> {
         match self.costs {
             Some(costs) if !PLAIN => Some(simd.load(&costs.lines[costs.line_of[row] as usize])),
             _ => None,
-        }
-    }
-
-    /// `w·x + b·bias`, without the features that only this row has.
-    #[inline(always)]
-    fn score<S: Simd>(&self, simd: S, entries: &[Entry], dense: S::V, bias: S::V) -> S::V {
-        let weights = &self.primal.sparse[..];
-        // Two sums: one chain of dependent additions would take four cycles for each entry.
-        let mut even = simd.mul(bias, simd.splat(self.rows.bias));
-        let mut odd = dense;
-        let mut pairs = entries.chunks_exact(2);
-        for pair in &mut pairs {
-            let [a, b] = [pair[0], pair[1]];
-            even = simd.fma(simd.splat(a.value), simd.load(&weights[a.feature as usize]), even);
-            odd = simd.fma(simd.splat(b.value), simd.load(&weights[b.feature as usize]), odd);
-        }
-        for a in pairs.remainder() {
-            even = simd.fma(simd.splat(a.value), simd.load(&weights[a.feature as usize]), even);
-        }
-        simd.add(even, odd)
-    }
-
-    /// `w += step · x` over the sparse part.
-    #[inline(always)]
-    fn update<S: Simd>(&mut self, simd: S, entries: &[Entry], step: S::V) {
-        for entry in entries {
-            let weight = &mut self.primal.sparse[entry.feature as usize];
-            let moved = simd.fma(simd.splat(entry.value), step, simd.load(weight));
-            simd.store(weight, moved);
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use crate::dual::{DualLoss, Hinge, Logistic, SquaredHinge};
 use crate::epoch::{Epoch, Gap, Pass, Primal};
-use crate::weights::Solved;
+use crate::gram::{Gram, WeightsOfDuals};
+use crate::scores::{ByProducts, ByWeights, Keep, ScoreSource, Scores};
+use crate::weights::{Solved, signed};
 use crate::{CheckedSvmParams, CompactRows, GroupWeights, Loss, Targets};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use xmc_sparse::kernels::{Isa, LANES, Lanes, dispatch, dispatch_on};
+use std::mem::take;
+use xmc_sparse::kernels::{Isa, LANES, Lanes, WithSimd, dispatch, dispatch_on};
 
 /// What a solve took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct LaneSolver {
     primal: Primal,
     /// Dual variables; while solving as the loss stores them.
     duals: Vec<Lanes>,
+    /// Of clusters that are solved in their inner products.
+    scores: Scores,
     active: Vec<u32>,
     isa: Option<Isa>,
 }
@@ -49,7 +54,7 @@ impl LaneSolver {
         seed: u64,
     ) -> SolveReport {
         assert_eq!(targets.positive.len(), rows.n_rows(), "targets are for other rows");
-        match params.loss {
+        let report = match params.loss {
             Loss::SquaredHinge => self.descend(SquaredHinge::new(params), params, rows, targets, seed),
             Loss::Hinge => self.descend(Hinge::new(params), params, rows, targets, seed),
             Loss::Logistic => {
@@ -58,7 +63,11 @@ impl LaneSolver {
                 self.leave_log_odds(loss, rows, targets);
                 report
             }
+        };
+        if let Some(gram) = &rows.gram {
+            self.leave_weights(gram, targets);
         }
+        report
     }
 
     /// The weights of the last solve, those of at least `threshold` in absolute value.
@@ -124,12 +133,23 @@ impl LaneSolver {
         }
     }
 
+    /// Makes the weights of the dual variables, which are all that there is.
+    fn leave_weights(&mut self, gram: &Gram, targets: &Targets) {
+        let pairs = self.duals.iter().zip(&targets.positive);
+        let signed_duals: Vec<Lanes> = pairs.map(|(alpha, &positive)| signed(alpha, positive)).collect();
+        let weights = &mut self.primal.sparse;
+        run(self.isa, WeightsOfDuals { gram, signed_duals: &signed_duals, weights });
+    }
+
     fn reset(&mut self, rows: &CompactRows, dual: f32) {
         let fill = |lanes: &mut Vec<Lanes>, len, value| {
             lanes.clear();
             lanes.resize(len, Lanes([value; LANES]));
         };
-        fill(&mut self.primal.sparse, rows.n_shared(), 0.0);
+        match rows.gram {
+            None => fill(&mut self.primal.sparse, rows.n_shared(), 0.0),
+            Some(_) => self.scores.reset(rows.n_rows()),
+        }
         fill(&mut self.primal.dense, rows.dense_stride() * LANES, 0.0);
         fill(&mut self.duals, rows.n_rows(), dual);
         self.primal.bias = Lanes::ZERO;
@@ -147,23 +167,52 @@ impl LaneSolver {
         targets: &Targets,
         lanes: &LaneStates,
     ) -> Pass {
+        let Some(gram) = &rows.gram else {
+            let mut weights = take(&mut self.primal.sparse);
+            let pass = self.pass_by(ByWeights(&mut weights), loss, rows, targets, lanes);
+            self.primal.sparse = weights;
+            return pass;
+        };
+        let mut scores = take(&mut self.scores);
+        let signed_duals = |row: usize| signed(&self.duals[row], targets.positive[row]);
+        run(self.isa, Keep { gram, scores: &mut scores, active: &self.active, signed_duals });
+        let pass = self.pass_by(ByProducts { gram, scores: &mut scores }, loss, rows, targets, lanes);
+        self.scores = scores;
+        pass
+    }
+
+    fn pass_by<L: DualLoss, P: ScoreSource>(
+        &mut self,
+        source: P,
+        loss: L,
+        rows: &CompactRows,
+        targets: &Targets,
+        lanes: &LaneStates,
+    ) -> Pass {
         let epoch = Epoch {
             loss,
+            source,
             rows,
             positive: &targets.positive,
             costs: targets.costs.as_ref(),
             taking_part: targets.taking_part.as_deref(),
             active: &mut self.active,
-            primal: &mut self.primal,
+            dense: &mut self.primal.dense,
+            bias: &mut self.primal.bias,
             duals: &mut self.duals,
             live: lanes.live,
             shrink_above: lanes.shrink_above,
             shrink_below: lanes.shrink_below,
         };
-        match self.isa {
-            None => dispatch(epoch),
-            Some(isa) => dispatch_on(isa, epoch),
-        }
+        run(self.isa, epoch)
+    }
+}
+
+/// Runs on `isa`, or on the best instruction set of the machine.
+pub(crate) fn run<W: WithSimd>(isa: Option<Isa>, work: W) -> W::Output {
+    match isa {
+        None => dispatch(work),
+        Some(isa) => dispatch_on(isa, work),
     }
 }
 

@@ -76,6 +76,12 @@ impl Largest {
     }
 }
 
+/// `yα` of each lane.
+#[inline(always)]
+pub(crate) fn signed(alpha: &Lanes, positive: u16) -> Lanes {
+    Lanes(std::array::from_fn(|lane| if positive >> lane & 1 == 1 { alpha.0[lane] } else { -alpha.0[lane] }))
+}
+
 /// A solved group.
 pub(crate) struct Solved<'a> {
     pub(crate) rows: &'a CompactRows,
@@ -176,8 +182,7 @@ impl Solved<'_> {
     /// `yα` of each lane: a feature of value `v` that only `row` has weighs `v · yα` (see [`crate::CompactRows`]).
     #[inline(always)]
     fn signed_duals(&self, row: usize) -> Lanes {
-        let (alpha, positive) = (&self.alpha[row].0, self.targets.positive[row]);
-        Lanes(std::array::from_fn(|lane| if positive >> lane & 1 == 1 { alpha[lane] } else { -alpha[lane] }))
+        signed(&self.alpha[row], self.targets.positive[row])
     }
 }
 

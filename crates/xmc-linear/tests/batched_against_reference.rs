@@ -22,12 +22,19 @@ struct Cluster {
     costs: Option<Vec<Vec<f32>>>,
     /// Rows that each label sees, beside its positives.
     seen: Option<Vec<Vec<u32>>>,
+    /// Solved in the inner products of the rows.
+    products: bool,
 }
 
 impl Cluster {
     fn plain(x: Features, positives: Vec<Vec<u32>>) -> Self {
         let rows = (0..x.n_samples() as u32).collect();
-        Self { x, rows, positives, weights: None, costs: None, seen: None }
+        Self { x, rows, positives, weights: None, costs: None, seen: None, products: false }
+    }
+
+    fn compact(&self, bias: f32) -> CompactRows {
+        let rows = Compactor::new(N_COLS).compact(&self.x, &self.rows, self.weights.as_deref(), bias);
+        if self.products { rows.with_products() } else { rows }
     }
 
     fn targets(&self) -> Targets {
@@ -72,8 +79,9 @@ fn cluster() -> impl Strategy<Value = Cluster> {
             prop::option::of(prop::collection::vec(0.25f32..3.0, n)),
             prop::option::of(prop::collection::vec(prop::collection::vec(0.25f32..4.0, n), n_labels)),
             prop::option::of(sets()),
+            any::<bool>(),
         )
-            .prop_map(move |(rows, positives, dense, weights, costs, seen)| {
+            .prop_map(move |(rows, positives, dense, weights, costs, seen, products)| {
                 let lists = |sets: Vec<BTreeSet<u32>>| -> Vec<Vec<u32>> {
                     sets.into_iter().map(|set| set.into_iter().collect()).collect()
                 };
@@ -82,7 +90,7 @@ fn cluster() -> impl Strategy<Value = Cluster> {
                     costs.into_iter().zip(&positives).map(|(c, list)| c[..list.len()].to_vec()).collect()
                 });
                 let plain = Cluster::plain(features(rows, n_dense, dense), positives);
-                Cluster { weights, costs, seen: seen.map(lists), ..plain }
+                Cluster { weights, costs, seen: seen.map(lists), products, ..plain }
             })
     })
 }
@@ -111,8 +119,7 @@ fn reported(
     params: &CheckedSvmParams,
     cluster: &Cluster,
 ) -> (CompactRows, GroupWeights, SolveReport) {
-    let mut compactor = Compactor::new(N_COLS);
-    let rows = compactor.compact(&cluster.x, &cluster.rows, cluster.weights.as_deref(), params.bias);
+    let rows = cluster.compact(params.bias);
     let targets = cluster.targets();
     let mut solver = LaneSolver::on(isa);
     let report = solver.solve(params, &rows, &targets, 7);
@@ -222,6 +229,83 @@ fn titles() -> Cluster {
     let rows = (0..50u32).map(|i| vec![(i % 7, 1.0), (i % 5 + 10, 0.5), (i % 30, 0.25)]).collect();
     let positives = (0..16).map(|l| (0..50).filter(|i| i % 16 == l).collect()).collect();
     Cluster::plain(features(rows, 0, Vec::new()), positives)
+}
+
+/// A cluster without dense features, whose negatives are mostly shrunk before the end.
+fn documents() -> Cluster {
+    let noise = |i: u32, k: u32| (i.wrapping_mul(k * k + 3) % 13, 0.05 + (i * k % 7) as f32 / 50.0);
+    let row = |i: u32| (0..5).map(|k| noise(i, k)).collect::<std::collections::BTreeMap<_, _>>();
+    // What tells the labels apart, and those that have none.
+    let tells = |i: u32| if i < 45 { (14 + i % 16, 1.0) } else { (13, 0.5 + (i % 9) as f32 / 3.0) };
+    let rows = (0..90).map(|i| row(i).into_iter().chain([tells(i)]).collect()).collect();
+    let positives = (0..16).map(|l| (0..45).filter(|i| i % 16 == l || i % 37 == l).collect()).collect();
+    Cluster::plain(features(rows, 0, Vec::new()), positives)
+}
+
+#[test]
+fn products_give_the_bits_of_any_other_machine() {
+    let cluster = Cluster { products: true, ..documents() };
+    let fused = |isa: &Isa| *isa != Isa::Portable || cfg!(target_arch = "aarch64");
+    for isa in Isa::available().into_iter().filter(fused) {
+        let hashes = [Loss::SquaredHinge, Loss::Hinge].map(|loss| {
+            let params = SvmParams::default().loss(loss).check().unwrap();
+            let GroupWeights { values, bias, .. } = batched(isa, &params, &cluster).1;
+            let all = values.iter().chain(&bias);
+            all.fold(0u32, |hash, value| hash.rotate_left(5).wrapping_mul(0x9e37_79b1) ^ value.to_bits())
+        });
+        assert_eq!(hashes, [64_144_846, 4_059_493_059], "{isa:?}");
+    }
+}
+
+#[test]
+fn products_make_the_visits_that_weights_do() {
+    let weights = documents();
+    let products = Cluster { products: true, ..documents() };
+    for loss in Loss::ALL {
+        let params = SvmParams::default().loss(loss).check().unwrap();
+        for isa in Isa::available() {
+            let (rows, by_weights, report) = reported(isa, &params, &weights);
+            let (_, by_products, same) = reported(isa, &params, &products);
+            let visits = |report: SolveReport| (report.passes, report.visits, report.unconverged);
+            assert_eq!(visits(report), visits(same), "{loss} {isa:?}");
+            for lane in 0..16 {
+                let of = |group: &GroupWeights| label_weights(&weights, &rows, group, lane);
+                let pairs = of(&by_weights).into_iter().zip(of(&by_products));
+                let distance = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(distance < 1e-4, "{loss} {isa:?}: {distance}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_solver_goes_from_a_large_cluster_to_a_small_one() {
+    let params = SvmParams::default().check().unwrap();
+    let large = Cluster { products: true, ..documents() };
+    let few = large.positives.iter().map(|list| list.iter().copied().filter(|&i| i < 5).collect());
+    let small = Cluster { rows: (0..5).collect(), positives: few.collect(), ..large.clone() };
+    for isa in Isa::available() {
+        let mut solver = LaneSolver::on(isa);
+        solver.solve(&params, &large.compact(1.0), &large.targets(), 7);
+        let rows = small.compact(1.0);
+        solver.solve(&params, &rows, &small.targets(), 7);
+        assert_eq!(solver.weights(&rows, &small.targets(), 0.0), batched(isa, &params, &small).1, "{isa:?}");
+    }
+}
+
+#[test]
+fn instances_that_come_back_have_the_scores_of_those_that_stayed() {
+    let cluster = Cluster { products: true, ..documents() };
+    for (loss, eps) in [(Loss::SquaredHinge, 1e-4), (Loss::Hinge, 1e-3)] {
+        let params = SvmParams::default().loss(loss).eps(eps).max_iter(3000).check().unwrap();
+        for isa in Isa::available() {
+            let report = reported(isa, &params, &cluster).2;
+            // A pass over fewer than all, and one over all at the end, which alone proves the optimum.
+            assert!(report.visits < u64::from(report.passes) * 90, "{loss} {isa:?} {report:?}");
+            assert_eq!(report.unconverged, 0, "{loss} {isa:?}");
+            assert_same_optimum(isa, &params, &cluster);
+        }
+    }
 }
 
 #[test]
