@@ -329,6 +329,8 @@ impl<'a> Training<'a> {
         let svm = self.params.svm.of(number, self.tree.depth());
         let Instances { x, weights, .. } = self.instances;
         let compact = worker.compactor.compact(x, &rows, weights, svm.bias);
+        let n_groups = layer.slots(parent).len().div_ceil(LANES);
+        let compact = compact.with_products_if_they_pay(n_groups, svm.max_iter);
         let local = &worker.local;
         let seen = self.seen_by_all(number, parent, local);
         let groups = layer.children(parent).par_chunks(LANES).enumerate();
