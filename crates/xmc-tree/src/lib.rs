@@ -4,6 +4,7 @@
 //! a label looks like, [`TreeParams`] how labels are clustered by it, [`Outline`] shows the result.
 
 mod aggregate;
+mod batch;
 mod candidates;
 mod disentangle;
 mod error;
@@ -24,6 +25,7 @@ mod taxonomy;
 mod top_k;
 mod tree;
 
+pub use batch::{BatchScorer, beam_search_batch};
 pub use disentangle::{AssignmentRule, Disentangle, DisentangleParams, DisentangleReport, Disentangled};
 pub use error::TreeError;
 pub use filter::{LabelFilter, LabelPaths};

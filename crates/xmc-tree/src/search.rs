@@ -144,6 +144,11 @@ impl<'a> Search<'a> {
         self.log_weights = log_weights.into();
         self
     }
+
+    /// Panics when the filter is for another tree.
+    pub(crate) fn assert_fits(&self, tree: &LabelTree) {
+        assert!(self.filter.is_none_or(|filter| filter.fits(tree)), "the filter is for another tree");
+    }
 }
 
 impl<'a> From<&'a SearchParams> for Search<'a> {
@@ -187,21 +192,9 @@ pub fn beam_search(
     scratch: &mut SearchScratch,
     out: &mut Vec<Scored>,
 ) {
-    let params = search.params;
-    assert!(search.filter.is_none_or(|filter| filter.fits(tree)), "the filter is for another tree");
+    search.assert_fits(tree);
     descend(tree, tree.depth() - 1, search, scorer, scratch);
-    let layer = tree.depth() - 1;
-    scratch.score(layer, scorer);
-    scratch.best.start(params.top_k);
-    scratch.offer_labels(&tree.layers()[layer], layer, search);
-    scratch.best.drain_sorted(out);
-    let leaf = params.leaf();
-    out.iter_mut().for_each(|label| label.score = leaf.finish(label.score));
-    // Exponentials may make neighbours equal: order them by id again.
-    sort_ranked(out);
-    if let Some(min_score) = params.min_score {
-        out.truncate(out.partition_point(|label| label.score >= min_score));
-    }
+    scratch.find_labels(tree, search, scorer, out);
 }
 
 /// Walks down the first `n_layers` layers of `tree` only; `out` becomes the best clusters of the last of them, best
@@ -218,7 +211,7 @@ pub fn beam_search_clusters(
 ) {
     descend(tree, n_layers, search, scorer, scratch);
     out.clear();
-    out.extend_from_slice(&scratch.beam);
+    out.extend_from_slice(scratch.beam());
 }
 
 /// Leaves the best clusters below `n_layers` layers in the beam.
@@ -229,18 +222,64 @@ fn descend(
     scorer: &mut impl LayerScorer,
     scratch: &mut SearchScratch,
 ) {
-    scratch.beam.clear();
-    scratch.beam.push(Scored { id: 0, score: 0.0 });
-    let n_inner = tree.depth() - 1;
-    for (number, layer) in tree.layers()[..n_layers].iter().enumerate() {
-        scratch.score(number, scorer);
-        scratch.best.start(*search.params.beam_size.of(number, n_inner));
-        scratch.offer_clusters(layer, number, search);
-        scratch.best.drain_sorted(&mut scratch.beam);
+    scratch.enter(&[ROOT]);
+    for number in 0..n_layers {
+        scratch.find_clusters(tree, number, search, scorer);
     }
 }
 
+/// The beam that every search begins with.
+pub(crate) const ROOT: Scored = Scored { id: 0, score: 0.0 };
+
+/// The steps of a search. One instance takes them all, one after the other; a batch takes each for all of its instances.
 impl SearchScratch {
+    /// Goes on from `beam`.
+    pub(crate) fn enter(&mut self, beam: &[Scored]) {
+        self.beam.clear();
+        self.beam.extend_from_slice(beam);
+    }
+
+    /// The beam that the search has come to.
+    pub(crate) fn beam(&self) -> &[Scored] {
+        &self.beam
+    }
+
+    /// From the beam above layer `number` to the one below it, best first.
+    pub(crate) fn find_clusters(
+        &mut self,
+        tree: &LabelTree,
+        number: usize,
+        search: Search<'_>,
+        scorer: &mut impl LayerScorer,
+    ) {
+        self.score(number, scorer);
+        self.best.start(*search.params.beam_size.of(number, tree.depth() - 1));
+        self.offer_clusters(&tree.layers()[number], number, search);
+        self.best.drain_sorted(&mut self.beam);
+    }
+
+    /// From the beam above the last layer to the best labels, best first.
+    pub(crate) fn find_labels(
+        &mut self,
+        tree: &LabelTree,
+        search: Search<'_>,
+        scorer: &mut impl LayerScorer,
+        out: &mut Vec<Scored>,
+    ) {
+        let (params, number) = (search.params, tree.depth() - 1);
+        self.score(number, scorer);
+        self.best.start(params.top_k);
+        self.offer_labels(&tree.layers()[number], number, search);
+        self.best.drain_sorted(out);
+        let leaf = params.leaf();
+        out.iter_mut().for_each(|label| label.score = leaf.finish(label.score));
+        // Exponentials may make neighbours equal: order them by id again.
+        sort_ranked(out);
+        if let Some(min_score) = params.min_score {
+            out.truncate(out.partition_point(|label| label.score >= min_score));
+        }
+    }
+
     /// The margins of the beam's children.
     fn score(&mut self, layer: usize, scorer: &mut impl LayerScorer) {
         self.margins.clear();
