@@ -121,6 +121,26 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn add_packed_bf16(
+        self,
+        x: f32,
+        bits: u16,
+        values: &[[u8; 2]; LANES],
+        is_fused: bool,
+        sums: Self::V,
+    ) -> Self::V {
+        // Both sums are made and one is taken: which one is not foreseeable.
+        let fused = u16::from(is_fused).wrapping_neg();
+        // SAFETY: all of `values` is read.
+        unsafe {
+            let halves = _mm256_loadu_si256(values.as_ptr().cast());
+            let packed = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
+            let (spread, x) = (_mm512_maskz_expand_ps(bits, packed), _mm512_set1_ps(x));
+            let rounded = _mm512_mask_add_ps(sums, bits, sums, _mm512_mul_ps(x, spread));
+            _mm512_mask_blend_ps(fused, rounded, _mm512_fmadd_ps(x, spread, sums))
+        }
+    }
+    #[inline(always)]
     fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
         let present = present(values.len());
         // SAFETY: as above.

@@ -109,6 +109,33 @@ pub trait Simd: Copy {
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
         add_bf16_by_bit(x, bits, values, sums);
     }
+    /// `sums` with `x · w` added for each set bit of `bits`, lowest first, with the first of `values`, as [`Self::add_expanded_bf16`] does if it
+    /// `is_fused`, and else with a product that is rounded by itself; lanes without a bit then stay what they are to the bit. `values` behind those
+    /// that belong to bits may be anything.
+    #[inline(always)]
+    fn add_packed_bf16(
+        self,
+        x: f32,
+        bits: u16,
+        values: &[[u8; 2]; LANES],
+        is_fused: bool,
+        sums: Self::V,
+    ) -> Self::V {
+        let mut lanes = Lanes::ZERO;
+        self.store(&mut lanes, sums);
+        let values = &values[..bits.count_ones() as usize];
+        if is_fused {
+            self.add_expanded_bf16(x, bits, values, &mut lanes.0);
+        } else {
+            let mut rest = bits;
+            for value in values {
+                lanes.0[rest.trailing_zeros() as usize % LANES] += x * from_bf16(*value);
+                rest &= rest.wrapping_sub(1);
+            }
+        }
+        self.load(&lanes)
+    }
+
     /// The same with `f32` values.
     #[inline(always)]
     fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
@@ -201,8 +228,12 @@ pub fn to_log8(value: f32) -> u8 {
 
 #[inline(always)]
 fn add_bf16_by_bit(x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
-    let decode = |value: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*value)) << 16);
-    add_each_bit(x, bits, values.iter().map(decode), sums);
+    add_each_bit(x, bits, values.iter().map(|&value| from_bf16(value)), sums);
+}
+
+#[inline(always)]
+fn from_bf16(value: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(value)) << 16)
 }
 
 /// `a · b + c`, fused on Arm. Elsewhere the instruction may be missing, and `mul_add` a slow library call.
@@ -496,6 +527,46 @@ mod tests {
             for isa in Isa::available() {
                 let found = dispatch_on(isa, Expand(2.0, bits, halves.clone()));
                 assert_eq!(found, [expected; 3], "{isa:?} {bits:x}");
+            }
+        }
+    }
+
+    struct AddPacked(f32, u16, [u16; LANES], bool);
+
+    impl WithSimd for AddPacked {
+        type Output = [[f32; LANES]; 2];
+
+        /// What is found, and what is expected of the single forms.
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let Self(x, bits, halves, is_fused) = self;
+            let values = halves.map(u16::to_le_bytes);
+            let start = Lanes(std::array::from_fn(|lane| lane as f32 / 7.0 - 1.0));
+            let (mut found, mut expected) = (Lanes::ZERO, start.0);
+            simd.store(&mut found, simd.add_packed_bf16(x, bits, &values, is_fused, simd.load(&start)));
+            let values = &values[..bits.count_ones() as usize];
+            if is_fused {
+                simd.add_expanded_bf16(x, bits, values, &mut expected);
+            } else {
+                let set = (0..LANES).filter(|lane| bits >> lane & 1 == 1);
+                set.zip(values).for_each(|(lane, &value)| expected[lane] += x * from_bf16(value));
+            }
+            [found.0, expected]
+        }
+    }
+
+    #[test]
+    fn packed_values_are_added_as_they_are_one_by_one() {
+        for bits in (0..=u16::MAX).step_by(97) {
+            let halves =
+                std::array::from_fn(|at| (0.3 * (at as f32 - 7.3)).to_bits().wrapping_shr(16) as u16);
+            for (isa, is_fused) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
+                let [found, expected] = dispatch_on(isa, AddPacked(0.123, bits, halves, is_fused));
+                assert_eq!(
+                    found.map(f32::to_bits),
+                    expected.map(f32::to_bits),
+                    "{isa:?} {bits:#x} {is_fused}"
+                );
             }
         }
     }
