@@ -12,7 +12,7 @@
 //!
 //! A feature of a chunk has its weights as a posting of the engine has them: places or bits, `bf16` values. All ways first find what is there and ask for it,
 //! and then add it up, as the engine does. In the batch, the pairs of query and cluster of a layer are sorted by cluster, so that a chunk is in the cache
-//! for all of its queries; there, scatter writes the chunk's features into the array. The engine takes the batch query by query, as it comes and sorted by the
+//! for all of its queries; there, scatter writes the chunk's features into the array. The records are searched query by query, as the batch comes and sorted by the
 //! clusters that the queries go to. Everything on one thread. Scores are asserted to agree. `-- N` measures N times as long.
 // A bench that unwraps fails with a line number, as a test does.
 #![allow(clippy::unwrap_used, missing_docs)]

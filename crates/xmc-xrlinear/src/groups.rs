@@ -161,6 +161,11 @@ impl FeatureGroups {
         self.n_groups
     }
 
+    /// Whether the record of each feature has its number.
+    pub(crate) fn are_features(&self) -> bool {
+        self.numbers.is_none()
+    }
+
     /// The record of `feature`; a number that no record has for a feature that there is not.
     #[inline(always)]
     pub(crate) fn record_of(&self, feature: u32) -> u32 {

@@ -119,6 +119,11 @@ impl LayerWeights {
         self.parts.iter().map(Part::n_bytes).sum()
     }
 
+    /// Bytes of the records and their directories.
+    pub(crate) fn n_record_bytes(&self) -> usize {
+        self.parts.iter().map(Part::n_record_bytes).sum()
+    }
+
     /// Writes the layer as it is, as sections `<prefix>/…`.
     pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
         self.write_parts(writer, prefix, |part, prefix| part.write(writer, prefix))
@@ -276,7 +281,8 @@ impl ScoreLayer<'_> {
             places[parent.id as usize] = place as u32 + 1;
             starts.push(self.margins.len());
             let slots = self.layer.slots(parent.id as usize);
-            self.margins.extend_from_slice(self.weights.bias(parent.id, slots));
+            // A negative zero becomes a positive one: zeros that are added later on would make it one or not, depending on what stands beside it.
+            self.margins.extend(self.weights.bias(parent.id, slots).iter().map(|bias| bias + 0.0));
         }
     }
 
@@ -428,7 +434,7 @@ fn grow<T: Copy + Default>(all: &mut Vec<T>, len: usize) {
 
 /// `Σ aᵢ bᵢ` in sixteen partial sums, which the compiler keeps in vector registers.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; 16];
     let (a_blocks, a_rest) = a.as_chunks::<16>();
     let (b_blocks, b_rest) = b.as_chunks::<16>();

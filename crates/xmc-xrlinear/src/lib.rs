@@ -9,6 +9,7 @@
 //! Multi-Label Ranking Trees*, WWW 2022 (weights of siblings stored together).
 
 mod assemble;
+mod batch;
 mod chunk;
 mod compress;
 mod contents;
@@ -20,18 +21,23 @@ mod layer;
 mod model;
 mod negatives;
 mod output;
+mod pairs;
 mod params;
 mod part;
+mod queries;
 mod record;
 mod relevance;
 mod reuse;
 #[cfg(test)]
 mod roundtrip;
 mod rows;
+mod scatter;
 mod train;
+mod turned;
 mod upper;
 mod value;
 
+pub use batch::Batching;
 pub use compress::Compression;
 pub use contents::Traffic;
 pub use error::XrLinearError;

@@ -290,4 +290,8 @@ impl Matcher for XrLinear {
         let mut query = Query::new(&self.tree, &self.layers, row, layer);
         beam_search(&self.tree, search, &mut query, beam, out);
     }
+
+    fn predict_batch_with(&self, x: &Features, search: Search<'_>, progress: &dyn Progress) -> RankedLists {
+        self.rank_batch(x, search, progress).0
+    }
 }

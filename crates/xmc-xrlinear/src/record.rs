@@ -87,6 +87,11 @@ impl Widths {
         Self { value, ..self }
     }
 
+    /// Whether all siblings of a cluster are one vector.
+    pub(crate) fn is_one_vector(self) -> bool {
+        self.sibling_bits == 2
+    }
+
     /// Whether a posting of `weights` weights lists its columns.
     #[inline(always)]
     pub(crate) fn lists_columns(self, weights: usize) -> bool {
@@ -401,6 +406,32 @@ impl<'a> Record<'a> {
         is_there.then_some(number)
     }
 
+    /// Gives `take` cluster, number of weights and start of each posting. Where the bytes end early, numbers are wrong.
+    #[inline(always)]
+    pub(crate) fn scan(&self, mut take: impl FnMut(u32, usize, usize)) {
+        if self.is_sequential() {
+            return self.each_posting(|number, weights, start| take(self.cluster(number), weights, start));
+        }
+        let mut start = 0;
+        let mut next = |number: usize, cluster: u32| {
+            let weights = self.weights_of(number);
+            take(cluster, weights, start);
+            start += self.widths.posting_len(weights);
+        };
+        if self.lists_clusters() {
+            (0..self.n).for_each(|number| next(number, self.cluster(number)));
+        } else {
+            (0..self.n).zip(self.set_bits()).for_each(|(number, cluster)| next(number, cluster));
+        }
+    }
+
+    /// Number of weights of posting `number` of a record of more than [`SHORT`].
+    #[inline(always)]
+    fn weights_of(&self, number: usize) -> usize {
+        let group = group_at(self.widths.col, self.wide, number / GROUP) + start_width(self.wide);
+        uint(self.groups.get(group..).unwrap_or_default(), self.widths.col, number % GROUP) as usize + 1
+    }
+
     /// Gives `take` the cluster, the number of weights and the bytes of every posting; `None` when they end early.
     pub(crate) fn for_each(&self, mut take: impl FnMut(u32, usize, &'a [u8])) -> Option<()> {
         if self.is_sequential() {
@@ -413,7 +444,7 @@ impl<'a> Record<'a> {
             });
             return all;
         }
-        let mut named = (0..8 * self.clusters.len() as u32).filter(|at| self.has_bit(*at));
+        let mut named = self.set_bits();
         let mut rest = self.postings;
         for number in 0..self.n {
             let cluster = match self.lists_clusters() {
@@ -428,9 +459,17 @@ impl<'a> Record<'a> {
         Some(())
     }
 
-    /// Bit `at` of the clusters, in a record that does not list them.
-    fn has_bit(&self, at: u32) -> bool {
-        self.clusters[at as usize / 8] >> (at % 8) & 1 == 1
+    /// The clusters, in a record that does not list them.
+    fn set_bits(&self) -> impl Iterator<Item = u32> {
+        let words = self.clusters.as_chunks::<8>().0.iter().zip(0u32..);
+        words.flat_map(|(bytes, word)| {
+            let mut bits = u64::from_le_bytes(*bytes);
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros())?;
+                bits &= bits - 1;
+                Some(64 * word + bit)
+            })
+        })
     }
 
     /// Number of the first posting of `cluster` or one after it, the last one at most, and whether it is that of `cluster`; in a record that

@@ -8,7 +8,6 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_data::{Dataset, Input, LabelMap};
 use xmc_embed::DeviceChoice;
 use xmc_metrics::{Evaluator, Propensities, PropensityParams, Scores};
@@ -243,18 +242,14 @@ impl Model {
         self.check_width(x.n_sparse(), x.n_dense())?;
         progress.begin("predict", Some((x.n_samples() * self.matchers().len()) as u64), "queries");
         let each = self.each_tree(search);
-        let n_inner_products = AtomicU64::new(0);
         let of_tree = |(number, matcher): (usize, &XrLinear)| {
-            rank_rows(x.n_samples(), each.top_k, progress, |row, scratch: &mut xmc_xrlinear::Scratch, out| {
-                let before = scratch.n_inner_products();
-                matcher.predict_row(x.row(row), scope.search(&each, number), scratch, out);
-                n_inner_products.fetch_add(scratch.n_inner_products() - before, Ordering::Relaxed);
-            })
+            matcher.rank_batch(x, scope.search(&each, number), progress)
         };
-        let lists: Vec<RankedLists> = self.matchers().iter().enumerate().map(of_tree).collect();
+        let found = self.matchers().iter().enumerate().map(of_tree);
+        let (lists, n_inner_products): (Vec<RankedLists>, Vec<u64>) = found.unzip();
         let ranked = self.combined(lists, search)?;
         progress.end();
-        Ok((ranked, n_inner_products.into_inner()))
+        Ok((ranked, n_inner_products.into_iter().sum()))
     }
 
     /// The scores of given labels: row `i` of the result has a score for each entry of row `i` of `labels`

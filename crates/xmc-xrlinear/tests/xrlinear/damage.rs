@@ -1,12 +1,13 @@
 //! Sections that are not what training wrote: an error or wrong labels, never a panic.
 
+use crate::batch::ALL;
 use crate::problem::{Problem, SMALL, Shape, predict, train};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
-use xmc_sparse::{Csr, Features};
+use xmc_sparse::{Csr, Features, NoProgress};
 use xmc_store::{Container, ModelWriter};
-use xmc_tree::SearchParams;
+use xmc_tree::{Search, SearchParams};
 use xmc_xrlinear::{WeightType, XrLinear, XrLinearParams};
 
 /// The record `matcher/info` as docs/FORMAT.md has it.
@@ -105,11 +106,13 @@ fn original() -> &'static (Parts, Features) {
     })
 }
 
-/// Predicts with narrow and wide beams when the model can be opened.
+/// Predicts with narrow and wide beams, one by one and in a batch, when the model can be opened.
 fn survives(parts: &Parts, x: &Features) {
     let Ok(model) = XrLinear::open(&parts.write(), "matcher") else { return };
     for beam in [1, 10, 1000] {
-        predict(&model, x, SearchParams::default().beam_size(beam));
+        let params = SearchParams::default().beam_size(beam);
+        predict(&model, x, &params);
+        model.rank_batch_by(&ALL, x, Search::new(&params), &NoProgress);
     }
 }
 

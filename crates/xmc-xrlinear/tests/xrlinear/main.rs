@@ -2,6 +2,7 @@
 // A test that unwraps fails with a line number, which is what a test is for.
 #![allow(clippy::unwrap_used)]
 
+mod batch;
 mod compress;
 mod contents;
 mod damage;

@@ -1,0 +1,89 @@
+//! The instances that come to each cluster of a layer, and room for the margins of its children.
+
+use std::ops::Range;
+use xmc_sparse::{RankedLists, Scored};
+use xmc_tree::TreeLayer;
+
+/// Pairs of an instance and a cluster of its beam, in the order of the clusters; those of a cluster in the order of the instances.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    /// Where each cluster's pairs begin, and the last ones end.
+    starts: Vec<usize>,
+    /// The instance of each pair.
+    rows: Vec<u32>,
+    /// Where the beams of the instances begin in `numbers`, one after the other.
+    beams: Vec<usize>,
+    /// The pair of each member of each beam.
+    numbers: Vec<u32>,
+}
+
+impl Pairs {
+    /// The pairs of `beams` with the `n_clusters` clusters of a layer.
+    pub(crate) fn new(beams: &RankedLists, n_clusters: usize) -> Self {
+        let mut starts = vec![0usize; n_clusters + 1];
+        beams.iter().flatten().for_each(|parent| starts[parent.id as usize + 1] += 1);
+        for cluster in 0..n_clusters {
+            starts[cluster + 1] += starts[cluster];
+        }
+        let n_pairs = starts[n_clusters];
+        let (mut next, mut rows) = (starts.clone(), vec![0u32; n_pairs]);
+        let (mut firsts, mut numbers) = (Vec::with_capacity(beams.n_rows() + 1), Vec::with_capacity(n_pairs));
+        for (row, beam) in beams.iter().enumerate() {
+            firsts.push(numbers.len());
+            for parent in beam {
+                let number = &mut next[parent.id as usize];
+                rows[*number] = row as u32;
+                numbers.push(*number as u32);
+                *number += 1;
+            }
+        }
+        Self { starts, rows, beams: firsts, numbers }
+    }
+
+    /// The pairs of `cluster`.
+    pub(crate) fn of(&self, cluster: usize) -> Range<usize> {
+        self.starts[cluster]..self.starts[cluster + 1]
+    }
+
+    /// The instances of `pairs`.
+    pub(crate) fn rows(&self, pairs: Range<usize>) -> &[u32] {
+        &self.rows[pairs]
+    }
+}
+
+/// The margins of the children of all pairs, pair after pair.
+#[derive(Debug)]
+pub(crate) struct Margins {
+    pairs: Pairs,
+    /// Where the margins of each cluster's pairs begin.
+    starts: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Margins {
+    /// Zeros.
+    pub(crate) fn new(pairs: Pairs, layer: &TreeLayer) -> Self {
+        let (mut starts, mut end) = (Vec::with_capacity(layer.n_parents()), 0);
+        for cluster in 0..layer.n_parents() {
+            starts.push(end);
+            end += pairs.of(cluster).len() * layer.slots(cluster).len();
+        }
+        Self { pairs, starts, values: vec![0.0; end] }
+    }
+
+    /// The pairs, and the margins of all of them.
+    pub(crate) fn parts_mut(&mut self) -> (&Pairs, &mut [f32]) {
+        (&self.pairs, &mut self.values)
+    }
+
+    /// Appends those of instance `row`, whose beam is `beam`.
+    pub(crate) fn append(&self, layer: &TreeLayer, row: usize, beam: &[Scored], out: &mut Vec<f32>) {
+        let Pairs { starts, beams, numbers, .. } = &self.pairs;
+        for (parent, &number) in beam.iter().zip(&numbers[beams[row]..]) {
+            let cluster = parent.id as usize;
+            let n_children = layer.slots(cluster).len();
+            let start = self.starts[cluster] + (number as usize - starts[cluster]) * n_children;
+            out.extend_from_slice(&self.values[start..start + n_children]);
+        }
+    }
+}
