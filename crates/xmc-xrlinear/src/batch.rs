@@ -25,7 +25,7 @@ use xmc_tree::{beam_search_batch, rank_rows};
 pub struct Batching {
     /// Fewest queries for which it is considered at all.
     pub fewest: usize,
-    /// A layer is turned round when it has at most this many bytes of records for each sparse feature of the queries.
+    /// A layer is turned round when it has less than this many bytes of records for each sparse feature of the queries.
     ///
     /// A query by itself finds, for each of its features, a record and in it the clusters of its beam. Turned round, it looks each feature up in
     /// each cluster, which takes a fraction of that; but first there is a pass over the records. Both are counts, so that the same batch always
@@ -47,7 +47,7 @@ impl Batching {
     /// Whether it pays to turn a layer round for queries of `n_features` sparse features in all.
     fn pays(&self, n_features: usize, layer: &LayerWeights) -> bool {
         // The weights of a posting are counted in 16 bits.
-        layer.n_record_bytes() <= self.bytes_for_feature.saturating_mul(n_features)
+        layer.n_record_bytes() < self.bytes_for_feature.saturating_mul(n_features)
             && layer.parts().iter().all(|part| has_codes(part.widths))
     }
 
