@@ -5,13 +5,26 @@
 //! is the rule of PECOS. T never changes and S₁ only by the rows that change sides, soon few, so that a
 //! refinement costs one pass over the entries: the products with c₁ − c₂.
 //!
+//! After the first few refinements, nearly all rows that change sides have been ranked near the cut. A refinement that moved few is therefore
+//! followed by some that look at the rows nearest to the cut only, a few times as many as have moved, and then by one that looks at all. A split ends with one of these,
+//! so that what it ends with is the same as without: halves that their own centroids make.
+//!
 //! The halves may be those of a sample: all rows are then ranked once, by the centroids that it has found.
 
 use crate::params::BalancedKMeansParams;
-use crate::ranking::Ranking;
+use crate::ranking::{Ranked, Ranking};
 use crate::sampling;
 use crate::sums::{RowSum, Rows, Weighted};
 use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// Refinements in a row that look at the rows nearest to the cut.
+const NARROW: usize = 4;
+
+/// How many of these, for each row that moved.
+const NEAR_PER_MOVED: usize = 4;
+
+/// The fewest on either side of the cut.
+const MIN_NEAR: usize = 16;
 
 /// The halves of a node.
 pub(crate) struct Halves {
@@ -35,9 +48,11 @@ pub(crate) fn bisect<R: Rows>(
     let mut split = Split::new(rows, sample, scores);
     for _ in 0..params.max_iter {
         split.rescore(params.spherical);
-        if split.cut() <= few {
+        let n_moved = split.cut();
+        if n_moved <= few && split.is_wide() {
             break;
         }
+        split.aim(n_moved, few);
     }
     split.into_halves(params.spherical)
 }
@@ -47,6 +62,10 @@ struct Split<'r, R> {
     rows: &'r R,
     /// The rows that it looks at, increasing.
     sample: Vec<u32>,
+    /// The rows that the next refinement looks at, by their numbers in `sample`.
+    aim: Ranked,
+    /// Refinements until it is all.
+    narrow: usize,
     /// T.
     all: RowSum,
     /// S₁, of the rows in `summed`.
@@ -68,6 +87,8 @@ impl<'r, R: Rows> Split<'r, R> {
         let (right, difference) = (zero.clone(), zero.clone());
         let mut split = Self {
             rows,
+            aim: Ranked::halves(sample.len()),
+            narrow: 0,
             sample,
             all: zero,
             right,
@@ -88,12 +109,15 @@ impl<'r, R: Rows> Split<'r, R> {
         split
     }
 
-    /// Brings S₁ up to `sides` and scores the sample by the new centroids.
+    /// Brings S₁ up to `sides` and scores the rows that are looked at by the new centroids.
     fn rescore(&mut self, spherical: bool) {
         let scales = self.update_difference(spherical);
-        self.rows.products(&self.difference, &self.sample, &mut self.scores);
-        let own = own_scores(self.rows, &self.sample, &self.sides, scales);
-        self.scores.iter_mut().zip(own).for_each(|(score, own)| *score += own);
+        let rows: Vec<u32> = self.aim.rows.iter().map(|&at| self.sample[at as usize]).collect();
+        let mut scores = vec![0.0; rows.len()];
+        self.rows.products(&self.difference, &rows, &mut scores);
+        for ((&at, row), score) in self.aim.rows.iter().zip(rows).zip(scores) {
+            self.scores[at as usize] = score + own_score(self.rows.own(row), self.sides[at as usize], scales);
+        }
     }
 
     /// Brings S₁ and c₁ − c₂ up to `sides`; the scales of S₁ and S₂.
@@ -131,9 +155,31 @@ impl<'r, R: Rows> Split<'r, R> {
         ((self.sides.len() - left) as f64, left as f64)
     }
 
-    /// Cuts the ranking in the middle; how many rows changed sides.
+    /// Cuts the ranking of the rows that are looked at, so that all are halved; how many changed sides.
     fn cut(&mut self) -> usize {
-        self.ranking.cut(&self.scores, self.sides.len() / 2, &mut self.sides)
+        self.ranking.cut(&self.scores, &self.aim, &mut self.sides)
+    }
+
+    /// Whether all rows of the sample are looked at.
+    fn is_wide(&self) -> bool {
+        self.narrow == 0
+    }
+
+    /// Chooses what the next refinement looks at, after one that moved `n_moved` rows and would be the last with `few`.
+    fn aim(&mut self, n_moved: usize, few: usize) {
+        let n_rows = self.sample.len();
+        if self.is_wide() {
+            let n_each = (NEAR_PER_MOVED * n_moved / 2).max(MIN_NEAR);
+            if 4 * n_each <= n_rows {
+                self.aim = self.ranking.nearest(n_rows / 2, n_each);
+                self.narrow = NARROW;
+            }
+        } else {
+            self.narrow = if n_moved <= few { 0 } else { self.narrow - 1 };
+            if self.is_wide() {
+                self.aim = Ranked::halves(n_rows);
+            }
+        }
     }
 
     /// Whether the sample is all rows.
@@ -153,21 +199,16 @@ impl<'r, R: Rows> Split<'r, R> {
         let scales = self.update_difference(spherical);
         let (rows, mut scores): (Vec<u32>, _) = ((0..n_rows as u32).collect(), vec![0.0; n_rows]);
         self.rows.products(&self.difference, &rows, &mut scores);
-        let own = own_scores(self.rows, &self.sample, &self.sides, scales);
-        self.sample.iter().zip(own).for_each(|(&row, own)| scores[row as usize] += own);
+        for (&row, &side) in self.sample.iter().zip(&self.sides) {
+            scores[row as usize] += own_score(self.rows.own(row), side, scales);
+        }
         let mut sides = vec![false; n_rows];
-        self.ranking.cut(&scores, n_rows / 2, &mut sides);
+        self.ranking.cut(&scores, &Ranked::halves(n_rows), &mut sides);
         Halves { sides, sums: None }
     }
 }
 
-/// What the features that only one row has add to the scores of the rows that are part of a centroid.
-fn own_scores<'a, R: Rows>(
-    rows: &'a R,
-    sample: &'a [u32],
-    sides: &'a [bool],
-    (right, left): (f32, f32),
-) -> impl Iterator<Item = f32> + 'a {
-    let own = sample.iter().map(|&row| rows.own(row));
-    own.zip(sides).map(move |(own, &side)| if side { right * own } else { -left * own })
+/// What the features that only one row has add to its score, where it is part of a centroid.
+fn own_score(own: f32, is_right: bool, (right, left): (f32, f32)) -> f32 {
+    if is_right { right * own } else { -left * own }
 }

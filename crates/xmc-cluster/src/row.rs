@@ -5,6 +5,7 @@
 //! 1/16,382 of that, where `bf16` would be wrong by up to 1/512 of the entry.
 
 use ndarray::ArrayView2;
+use xmc_sparse::ColumnSet;
 use xmc_sparse::kernels::{LANES, PLACE_BITS, Simd, pack_place, unpack_place};
 
 /// Features of a block.
@@ -116,6 +117,16 @@ impl<'a> PackedRow<'a> {
         })
     }
 
+    /// Adds the features to a set.
+    #[inline(always)]
+    pub(crate) fn insert_to(self, set: &mut ColumnSet) {
+        for (first, entries) in self.blocks() {
+            for &entry in entries {
+                set.insert((first + unpack_place(entry).0) as u32);
+            }
+        }
+    }
+
     /// Adds one to the count of every feature.
     pub(crate) fn count(self, counts: &mut [u32]) {
         for (first, entries) in self.blocks() {
@@ -145,6 +156,19 @@ impl<'a> PackedRow<'a> {
         simd.sum(sum) * self.scale
     }
 
+    /// The squares of what `sums` has at the entries' features, and leaves 0 there.
+    #[inline(always)]
+    pub(crate) fn take_squares<S: Simd>(self, simd: S, sums: &mut [f32]) -> f32 {
+        let mut squares = simd.splat(0.0);
+        for (first, entries) in self.blocks() {
+            for line in entries.chunks(LANES) {
+                let taken = simd.take_at(sums.get_mut(first..).unwrap_or_default(), line);
+                squares = simd.fma(taken, taken, squares);
+            }
+        }
+        simd.sum(squares)
+    }
+
     /// Asks for the first entries.
     #[inline(always)]
     pub(crate) fn fetch<S: Simd>(self, simd: S) {
@@ -153,15 +177,14 @@ impl<'a> PackedRow<'a> {
     }
 
     /// Adds `weight` times the entries of features from `first` on to `sums`, which are those features'.
-    pub(crate) fn add_to(self, sums: &mut [f32], first: usize, weight: f32) {
+    #[inline(always)]
+    pub(crate) fn add_to<S: Simd>(self, simd: S, sums: &mut [f32], first: usize, weight: f32) {
         let (end, weight) = (first + sums.len(), weight * self.scale);
         for (start, entries) in self.blocks().take_while(|(start, _)| *start < end) {
             let entries = if start < first { from_place(entries, first - start) } else { entries };
             let entries = if end - start < BLOCK { before_place(entries, end - start) } else { entries };
-            for &entry in entries {
-                let (place, number) = unpack_place(entry);
-                sums[start + place - first] += weight * number;
-            }
+            let sums = &mut sums[start.saturating_sub(first)..];
+            simd.add_at(sums, first.saturating_sub(start) as u32, entries, weight);
         }
     }
 }
@@ -298,6 +321,17 @@ mod tests {
         }
     }
 
+    struct AddTo<'a>(&'a NodeRow, &'a mut [f32], usize);
+
+    impl WithSimd for AddTo<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            self.0.packed().add_to(simd, self.1, self.2, 2.0);
+        }
+    }
+
     fn entries() -> impl Strategy<Value = BTreeMap<u32, f32>> {
         // Some at the borders of blocks.
         let feature = prop_oneof![
@@ -338,13 +372,15 @@ mod tests {
                 prop_assert!((found - expected).abs() < 1e-3, "{:?} {} {}", isa, found, expected);
             }
             let end = (first + len).min(N_FEATURES);
-            let mut part = vec![1.0; end - first];
-            row.packed().add_to(&mut part, first, 2.0);
             let mut expected = vec![1.0; end - first];
             row.packed().iter().filter(|(feature, _)| (first..end).contains(&(*feature as usize))).for_each(|(feature, value)| {
                 expected[feature as usize - first] += 2.0 * value;
             });
-            prop_assert!(part.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+            for isa in Isa::available() {
+                let mut part = vec![1.0; end - first];
+                dispatch_on(isa, AddTo(&row, &mut part, first));
+                prop_assert!(part.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{:?}", isa);
+            }
         }
 
         #[test]

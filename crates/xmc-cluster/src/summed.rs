@@ -15,7 +15,7 @@
 use crate::ClusterError;
 use crate::gather::{Gathering, Instances, square};
 use crate::node::Node;
-use crate::row::NodeRow;
+use crate::row::{NodeRow, PackedRow};
 use crate::sums::{CHUNK, MIN_TASK_ROWS, RowSum, Rows, Weighted, dot_dense};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -97,10 +97,7 @@ impl<'a> SummedRows<'a> {
     /// The rows themselves as the root of a recursion, and their dense part.
     pub(crate) fn make(&self, ids: &[u32]) -> (Node, Option<Array2<f32>>) {
         let (n_features, n_dense) = (self.instances.n_features, self.x.n_dense());
-        let row = |sum: &mut Sum<'_>, (row, &id): (usize, &u32)| {
-            sum.add_row(id as usize);
-            sum.take_unit(row as u32)
-        };
+        let row = |sum: &mut Sum<'_>, (row, &id): (usize, &u32)| sum.unit(id as usize, row as u32);
         let rows = ids.par_iter().enumerate().with_min_len(MIN_TASK_ROWS);
         let (rows, dense): (Vec<_>, Vec<_>) = rows.map_init(|| Sum::new(self), row).unzip();
         let dense = (n_dense > 0).then(|| Array2::from_shape_vec((ids.len(), n_dense), dense.concat()));
@@ -114,11 +111,12 @@ impl<'a> SummedRows<'a> {
 
     fn scales(&self) -> Vec<(f32, f32)> {
         let rows = (0..self.n_rows()).into_par_iter().with_min_len(MIN_TASK_ROWS);
-        let scale = |sum: &mut Sum<'_>, row| {
-            sum.add_row(row);
-            sum.take_scale()
-        };
-        rows.map_init(|| Sum::new(self), scale).collect()
+        rows.map_init(|| Sum::new(self), Sum::scale).collect()
+    }
+
+    /// The sparse parts that row `id` is the sum of.
+    fn parts(&self, id: usize) -> impl Iterator<Item = (f32, PackedRow<'_>)> + Clone {
+        self.shares.row(id).iter().map(|(instance, share)| (share, self.instances.row(instance as usize)))
     }
 }
 
@@ -137,33 +135,36 @@ impl<'a> Sum<'a> {
         Self { of, sparse, dense, own: 0.0 }
     }
 
-    /// Adds the instances of a row.
-    fn add_row(&mut self, id: usize) {
+    /// Adds the dense parts of a row's instances, and what only it has.
+    fn add_rest(&mut self, id: usize) {
         let SummedRows { shares, x, instances, .. } = self.of;
         for (instance, share) in shares.row(id).iter() {
-            self.sparse.add(share, instances.row(instance as usize));
             self.own += share * share * instances.own(instance as usize);
             let dense = x.row(instance as usize).dense;
             self.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += share * value);
         }
     }
 
-    /// One over the length of the sum, 0 where that is no number, and the squares of what is its own when it has length 1; nothing is left.
-    fn take_scale(&mut self) -> (f32, f32) {
+    /// One over the length of the sum of row `id`, 0 where that is no number, and the squares of what is its own when it has length 1; nothing is left.
+    fn scale(&mut self, id: usize) -> (f32, f32) {
+        self.add_rest(id);
+        let sparse = self.sparse.squares(self.of.parts(id));
         let dense: f64 = self.dense.iter_mut().map(|value| square(std::mem::take(value))).sum();
         let own = std::mem::take(&mut self.own);
-        let scale = scale_of(self.sparse.take_squares() + dense + f64::from(own));
+        let scale = scale_of(sparse + dense + f64::from(own));
         (scale, own * scale * scale)
     }
 
-    /// The sum brought to length 1 as row `id` of a node, and its dense part; nothing is left.
-    fn take_unit(&mut self, id: u32) -> (NodeRow, Vec<f32>) {
+    /// Row `id` brought to length 1, as row `number` of a node, and its dense part; nothing is left.
+    fn unit(&mut self, id: usize, number: u32) -> (NodeRow, Vec<f32>) {
+        self.add_rest(id);
+        self.sparse.add(self.of.parts(id));
         let entries = self.sparse.take();
         let squares = entries.iter().map(|(_, value)| *value).chain(self.dense.iter().copied()).map(square);
         let own = std::mem::take(&mut self.own);
         let scale = scale_of(squares.sum::<f64>() + f64::from(own));
         let dense = self.dense.iter_mut().map(|value| scale * std::mem::take(value)).collect();
-        let mut row = NodeRow::new(id, entries, scale, self.of.instances.n_features);
+        let mut row = NodeRow::new(number, entries, scale, self.of.instances.n_features);
         (row.is_zero, row.own) = (scale == 0.0, own * scale * scale);
         (row, dense)
     }
@@ -248,6 +249,15 @@ impl<'a> SumRows<'a> {
         (self.all.scale(id).0, self.all.shares.row(id))
     }
 
+    /// The instances that `rows` have a share of.
+    fn reached(&self, rows: &[u32]) -> Vec<bool> {
+        let mut reached = vec![false; self.all.x.n_samples()];
+        for &row in rows {
+            self.row(row).1.indices.iter().for_each(|&instance| reached[instance as usize] = true);
+        }
+        reached
+    }
+
     /// Instances of a block.
     fn block_size(&self) -> usize {
         self.all.x.n_samples().div_ceil(BLOCKS).max(MIN_BLOCK)
@@ -296,8 +306,8 @@ impl Rows for SumRows<'_> {
         let of_block = |(block, weights): (usize, &[f32])| {
             let mut part = RowSum::zero(self.widths());
             let weighted = (block * size..).zip(weights).filter(|(_, weight)| **weight != 0.0);
+            dispatch(AddInstances { instances, first: block * size, weights, sums: &mut part.sparse });
             for (instance, &weight) in weighted {
-                instances.row(instance).add_to(&mut part.sparse, 0, weight);
                 let dense = x.row(instance).dense;
                 part.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += weight * value);
             }
@@ -316,8 +326,12 @@ impl Rows for SumRows<'_> {
 
     fn products(&self, sum: &RowSum, rows: &[u32], out: &mut [f32]) {
         let mut of_instances = vec![0.0; self.all.x.n_samples()];
+        let few = (rows.len() < self.n_rows()).then(|| self.reached(rows));
+        let reached = few.as_deref().unwrap_or(&self.cost.reached);
         let tasks = of_instances.par_chunks_mut(MIN_TASK_ROWS).enumerate();
-        tasks.for_each(|(task, out)| dispatch(Products { of: self, sum, first: task * MIN_TASK_ROWS, out }));
+        tasks.for_each(|(task, out)| {
+            dispatch(Products { of: self.all, reached, sum, first: task * MIN_TASK_ROWS, out });
+        });
         let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
         rows.zip(out).for_each(|(&row, out)| {
             let (scale, shares) = self.row(row);
@@ -326,9 +340,29 @@ impl Rows for SumRows<'_> {
     }
 }
 
-/// The products of instances from `first` on, where rows reach them.
+/// The sum of instances from `first` on, by their weights.
+struct AddInstances<'a> {
+    instances: &'a Instances,
+    first: usize,
+    weights: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for AddInstances<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (instance, &weight) in (self.first..).zip(self.weights).filter(|(_, weight)| **weight != 0.0) {
+            self.instances.row(instance).add_to(simd, self.sums, 0, weight);
+        }
+    }
+}
+
+/// The products of instances from `first` on that are `reached`.
 struct Products<'a> {
-    of: &'a SumRows<'a>,
+    of: &'a SummedRows<'a>,
+    reached: &'a [bool],
     sum: &'a RowSum,
     first: usize,
     out: &'a mut [f32],
@@ -339,10 +373,10 @@ impl WithSimd for Products<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let SumRows { all, cost, .. } = self.of;
-        for (instance, out) in (self.first..).zip(self.out).filter(|(instance, _)| cost.reached[*instance]) {
-            let dense = dot_dense(&self.sum.dense, all.x.row(instance).dense);
-            *out = all.instances.row(instance).dot(simd, &self.sum.sparse) + dense;
+        let SummedRows { x, instances, .. } = self.of;
+        for (instance, out) in (self.first..).zip(self.out).filter(|(instance, _)| self.reached[*instance]) {
+            let dense = dot_dense(&self.sum.dense, x.row(instance).dense);
+            *out = instances.row(instance).dot(simd, &self.sum.sparse) + dense;
         }
     }
 }

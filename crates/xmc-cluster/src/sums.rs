@@ -90,11 +90,7 @@ impl Rows for NodeRows<'_> {
 
     fn add(&self, sum: &mut RowSum, picked: &[Weighted]) {
         let node = self.node;
-        let add = |sums: &mut [f32], first: usize| {
-            picked
-                .iter()
-                .for_each(|&(row, weight)| node.rows[row as usize].packed().add_to(sums, first, weight));
-        };
+        let add = |sums: &mut [f32], first| dispatch(Add { node, picked, sums, first });
         match node.stripes.len() {
             0 | 1 => add(&mut sum.sparse, 0),
             _ => split_stripes(&mut sum.sparse, node)
@@ -145,6 +141,28 @@ impl NodeRows<'_> {
 
 /// How many rows ahead entries are asked for.
 const FETCH: usize = 3;
+
+/// The sum of a few rows, of features from `first` on.
+struct Add<'a> {
+    node: &'a Node,
+    picked: &'a [Weighted],
+    sums: &'a mut [f32],
+    first: usize,
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (at, &(row, weight)) in self.picked.iter().enumerate() {
+            if let Some(&(next, _)) = self.picked.get(at + FETCH) {
+                self.node.rows[next as usize].packed().fetch(simd);
+            }
+            self.node.rows[row as usize].packed().add_to(simd, self.sums, self.first, weight);
+        }
+    }
+}
 
 /// The products of a few rows.
 struct Products<'a> {

@@ -72,7 +72,7 @@ impl<'a> SparseRow<'a> {
     }
 
     /// `(column, value)` pairs in column order.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> + Clone + use<'a> {
         self.indices.iter().copied().zip(self.values.iter().copied())
     }
 

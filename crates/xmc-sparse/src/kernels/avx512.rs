@@ -111,6 +111,40 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn add_at(self, sums: &mut [f32], first: u32, packed: &[u32], weight: f32) {
+        let end = sums.len().min(1 << PLACE_BITS) as i32;
+        for packed in packed.chunks(LANES) {
+            let present = present(packed.len());
+            // SAFETY: the masked load touches what `packed` has; of `sums` the lanes are read and written whose place is from `first` on, as
+            // numbers without a sign, and then below the end.
+            unsafe {
+                let words = _mm512_maskz_loadu_epi32(present, packed.as_ptr().cast());
+                let places = _mm512_and_si512(words, _mm512_set1_epi32((1 << PLACE_BITS) - 1));
+                let places = _mm512_sub_epi32(places, _mm512_set1_epi32(first as i32));
+                let there = _mm512_mask_cmplt_epu32_mask(present, places, _mm512_set1_epi32(end));
+                let old = _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), there, places, sums.as_ptr());
+                let numbers = _mm512_cvtepi32_ps(_mm512_srai_epi32::<PLACE_BITS>(words));
+                let new = _mm512_fmadd_ps(_mm512_set1_ps(weight), numbers, old);
+                _mm512_mask_i32scatter_ps::<4>(sums.as_mut_ptr(), there, places, new);
+            }
+        }
+    }
+    #[inline(always)]
+    fn take_at(self, sums: &mut [f32], packed: &[u32]) -> Self::V {
+        let present = present(packed.len());
+        // SAFETY: the masked load touches what `packed` has, its first sixteen; of `sums` the lanes are read and written whose place is below the end.
+        unsafe {
+            let words = _mm512_maskz_loadu_epi32(present, packed.as_ptr().cast());
+            let places = _mm512_and_si512(words, _mm512_set1_epi32((1 << PLACE_BITS) - 1));
+            let end = _mm512_set1_epi32(sums.len().min(1 << PLACE_BITS) as i32);
+            let there = _mm512_mask_cmplt_epi32_mask(present, places, end);
+            let zero = _mm512_setzero_ps();
+            let taken = _mm512_mask_i32gather_ps::<4>(zero, there, places, sums.as_ptr());
+            _mm512_mask_i32scatter_ps::<4>(sums.as_mut_ptr(), there, places, zero);
+            taken
+        }
+    }
+    #[inline(always)]
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
         let present = present(values.len());
         // SAFETY: the masked load touches the first `values.len()` (at most 16) values only; `sums` is 16 long.

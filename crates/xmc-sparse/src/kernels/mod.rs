@@ -161,6 +161,29 @@ pub trait Simd: Copy {
         (self.load(&found), self.load(&numbers))
     }
 
+    /// Adds `weight` times the numbers of `packed`, by [`pack_place`], to what `sums` has at their places; `sums` are those of places from
+    /// `first` on, and what is not among them is left out. The places are all different: of equal ones, all but one may be lost.
+    #[inline(always)]
+    fn add_at(self, sums: &mut [f32], first: u32, packed: &[u32], weight: f32) {
+        for &packed in packed {
+            let (place, number) = unpack_place(packed);
+            if let Some(sum) = sums.get_mut(place.wrapping_sub(first as usize)) {
+                *sum = mul_add(weight, number, *sum);
+            }
+        }
+    }
+
+    /// What `sums` has at the places of at most sixteen `packed`, by [`pack_place`], and leaves 0 there. Lanes without a word, and places beyond the end, are 0. The
+    /// places are all different.
+    #[inline(always)]
+    fn take_at(self, sums: &mut [f32], packed: &[u32]) -> Self::V {
+        let mut taken = Lanes::ZERO;
+        for (taken, &packed) in taken.0.iter_mut().zip(packed) {
+            *taken = sums.get_mut(unpack_place(packed).0).map_or(0.0, std::mem::take);
+        }
+        self.load(&taken)
+    }
+
     /// Asks for the cache line of `slice[index]`; any index is allowed.
     #[inline(always)]
     fn prefetch<T>(self, slice: &[T], index: usize) {
@@ -652,6 +675,48 @@ mod tests {
             let expected = [Lanes(places.map(found)), Lanes(numbers.map(|number| number as f32))];
             for isa in Isa::available() {
                 assert_eq!(dispatch_on(isa, LookUp(&table[..len], packed)), expected, "{isa:?} {len}");
+            }
+        }
+    }
+
+    /// Adds, then takes the first sixteen.
+    struct AddAndTake<'a>(&'a mut [f32], u32, &'a [u32]);
+
+    impl WithSimd for AddAndTake<'_> {
+        type Output = Lanes;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Lanes {
+            simd.add_at(self.0, self.1, self.2, 0.5);
+            let (at, mut taken) = (self.0.len().min(self.1 as usize), Lanes::ZERO);
+            simd.store(&mut taken, simd.take_at(&mut self.0[at..], &self.2[..self.2.len().min(LANES)]));
+            taken
+        }
+    }
+
+    #[test]
+    fn numbers_are_added_at_their_places_and_taken_from_there() {
+        let number = |place: u32| place as i32 % 100 - 50;
+        for n in [0, 3, 16, 37] {
+            // Every 7,000th place from 12 on, those of a later window first.
+            let places: Vec<u32> = (0..n).rev().map(|at| 12 + 7000 * at).collect();
+            let packed: Vec<u32> = places.iter().map(|&place| pack_place(place, number(place))).collect();
+            for (first, len) in [(0, 262_144), (0, 12), (0, 13), (7012, 100_000), (7013, 40_000)] {
+                let (mut expected, end) = (vec![1.0; len], first + len as u32);
+                for &place in places.iter().filter(|place| (first..end).contains(place)) {
+                    expected[(place - first) as usize] += 0.5 * number(place) as f32;
+                }
+                let mut taken = Lanes::ZERO;
+                let (at, of_first) = (len.min(first as usize), places.iter().take(LANES));
+                for (taken, &place) in taken.0.iter_mut().zip(of_first) {
+                    *taken = expected[at..].get_mut(place as usize).map_or(0.0, std::mem::take);
+                }
+                for isa in Isa::available() {
+                    let mut found = vec![1.0; len];
+                    let work = AddAndTake(&mut found, first, &packed);
+                    assert_eq!(dispatch_on(isa, work), taken, "{isa:?} {n} {first} {len}");
+                    assert!(found == expected, "{isa:?} {n} {first} {len}");
+                }
             }
         }
     }
