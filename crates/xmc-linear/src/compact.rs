@@ -158,6 +158,10 @@ const ONCE: u32 = 1;
 /// Feature that stays with its one row.
 const OWN: u32 = u32::MAX;
 
+/// Entries that are looked at together. Whether a feature is new, or its row's own, is not foreseeable: all are written to a buffer of so many, and
+/// what is not wanted is written over by the next.
+const BUFFER: usize = 64;
+
 /// Room for features that a [`Compactor`] keeps between clusters.
 const KEEP_TOUCHED: usize = 1 << 18;
 
@@ -224,17 +228,19 @@ impl<'a> Compactor<'a> {
 
     /// Marks each feature as seen once or more often; returns the number of entries.
     fn count(&mut self, x: &Features, rows: &[u32]) -> usize {
-        let mut nnz = 0;
+        let (mut nnz, mut new) = (0, [0; BUFFER]);
         for &row in rows {
-            let SparseRow { indices, .. } = x.sparse().row(row as usize);
-            for &column in indices {
-                let Some((feature, _)) = self.number(column) else { continue };
-                nnz += 1;
-                let slot = &mut self.slots[feature as usize];
-                if *slot == 0 {
-                    self.touched.push(feature);
+            for columns in x.sparse().row(row as usize).indices.chunks(BUFFER) {
+                let mut n_new = 0;
+                for &column in columns {
+                    let Some((feature, _)) = self.number(column) else { continue };
+                    nnz += 1;
+                    let slot = &mut self.slots[feature as usize];
+                    new[n_new % BUFFER] = feature;
+                    n_new += usize::from(*slot == 0);
+                    *slot = (*slot + 1).min(ONCE + 1);
                 }
-                *slot = (*slot + 1).min(ONCE + 1);
+                self.touched.extend_from_slice(&new[..n_new]);
             }
         }
         nnz
@@ -258,17 +264,23 @@ impl<'a> Compactor<'a> {
     fn copy_row(&self, row: Row<'_>, weight: f32, out: &mut CompactRows) {
         let start = out.entries.len() as u32;
         let mut own_norm = 0.0;
-        for (column, value) in row.sparse.iter() {
-            let Some((feature, root)) = self.number(column) else { continue };
-            let value = value * root;
-            match self.slots[feature as usize] {
-                OWN => {
-                    out.features.push(feature);
-                    out.own_values.push(value);
-                    own_norm += value * value;
-                }
-                number => out.entries.push(Entry { feature: number - 1, value }),
+        let mut shared = [Entry { feature: 0, value: 0.0 }; BUFFER];
+        let mut own = ([0; BUFFER], [0.0; BUFFER]);
+        let SparseRow { indices, values } = row.sparse;
+        for (columns, values) in indices.chunks(BUFFER).zip(values.chunks(BUFFER)) {
+            let (mut n_shared, mut n_own) = (0, 0);
+            for (&column, value) in columns.iter().zip(values) {
+                let Some((feature, root)) = self.number(column) else { continue };
+                let (slot, value) = (self.slots[feature as usize], value * root);
+                shared[n_shared % BUFFER] = Entry { feature: slot.wrapping_sub(1), value };
+                (own.0[n_own % BUFFER], own.1[n_own % BUFFER]) = (feature, value);
+                n_shared += usize::from(slot != OWN);
+                n_own += usize::from(slot == OWN);
+                own_norm += if slot == OWN { value * value } else { 0.0 };
             }
+            out.entries.extend_from_slice(&shared[..n_shared]);
+            out.features.extend_from_slice(&own.0[..n_own]);
+            out.own_values.extend_from_slice(&own.1[..n_own]);
         }
         out.own_ptr.push(out.own_values.len() as u32);
         let mut squares = Lanes::ZERO;
