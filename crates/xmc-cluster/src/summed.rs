@@ -28,7 +28,7 @@ use xmc_sparse::{Csr, Features, SparseRow};
 pub const NODE_ENTRIES: u64 = 1 << 27;
 
 /// Entries of the sums that take as long as a visit of a share or of an instance's entry: sums are visited once in a refinement, after the
-/// first, and half of their entries are shared; the others twice.
+/// first, and half of their entries are shared; the others twice. From 3 to 6 the time is the same, and the memory is less.
 const ENTRIES_PER_VISIT: u64 = 4;
 
 /// Most entries that the sums of a node have when they are made: `entries` are those of all rows, counting those twice that two instances share, `visits`
