@@ -4,7 +4,7 @@
 //! out in order. As features are numbered by how frequent they are before anything is summed, nothing has to be sorted, and the sums that most entries ask
 //! for lie together in the cache. Numbers need not be exact for that: those of the root serve all nodes.
 
-use crate::row::{DROPPED, PackedRow, PackedRows};
+use crate::row::{DROPPED, PackedRow, PackedRows, add_rows};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use xmc_sparse::kernels::{Simd, WithSimd, dispatch};
@@ -104,13 +104,15 @@ impl Gathering {
     }
 
     /// Adds rows, each by its share.
-    pub(crate) fn add<'r>(&mut self, rows: impl Iterator<Item = (f32, PackedRow<'r>)>) {
-        dispatch(Add { to: self, rows });
+    pub(crate) fn add<'r>(&mut self, rows: impl Iterator<Item = (f32, PackedRow<'r>)> + Clone) {
+        let Self { sums, there, .. } = self;
+        add_rows(rows, sums, 0, |row| row.insert_to(there));
     }
 
     /// The squares of the sum of rows by their shares, which takes less than to have its entries; nothing is left.
     pub(crate) fn squares<'r>(&mut self, rows: impl Iterator<Item = (f32, PackedRow<'r>)> + Clone) -> f64 {
-        dispatch(Squares { sums: &mut self.sums, rows })
+        add_rows(rows.clone(), &mut self.sums, 0, |_| ());
+        dispatch(TakeSquares { rows: rows.map(|(_, row)| row), sums: &mut self.sums })
     }
 
     /// Adds a row whose features have their numbers from `order`; the squares of those that have none.
@@ -137,41 +139,19 @@ impl Gathering {
     }
 }
 
-/// See [`Gathering::add`].
-struct Add<'g, I> {
-    to: &'g mut Gathering,
+/// The squares of what is at the features of rows, which is left 0: a feature is taken with the first row that has it, and later ones find nothing.
+struct TakeSquares<'g, I> {
     rows: I,
-}
-
-impl<'r, I: Iterator<Item = (f32, PackedRow<'r>)>> WithSimd for Add<'_, I> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (share, row) in self.rows {
-            row.add_to(simd, &mut self.to.sums, 0, share);
-            row.insert_to(&mut self.to.there);
-        }
-    }
-}
-
-/// See [`Gathering::squares`].
-struct Squares<'g, I> {
     sums: &'g mut [f32],
-    rows: I,
 }
 
-impl<'r, I: Iterator<Item = (f32, PackedRow<'r>)> + Clone> WithSimd for Squares<'_, I> {
+impl<'r, I: Iterator<Item = PackedRow<'r>>> WithSimd for TakeSquares<'_, I> {
     type Output = f64;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
-        for (share, row) in self.rows.clone() {
-            row.add_to(simd, self.sums, 0, share);
-        }
-        // A feature is taken with the first row that has it: later ones find nothing.
         let mut squares = 0.0;
-        for (_, row) in self.rows {
+        for row in self.rows {
             squares += f64::from(row.take_squares(simd, self.sums));
         }
         squares

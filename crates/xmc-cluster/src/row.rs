@@ -6,7 +6,7 @@
 
 use ndarray::ArrayView2;
 use xmc_sparse::ColumnSet;
-use xmc_sparse::kernels::{LANES, PLACE_BITS, Simd, pack_place, unpack_place};
+use xmc_sparse::kernels::{LANES, PLACE_BITS, Simd, WithSimd, dispatch, pack_place, unpack_place};
 
 /// Features of a block.
 const BLOCK: usize = 1 << PLACE_BITS;
@@ -178,13 +178,53 @@ impl<'a> PackedRow<'a> {
 
     /// Adds `weight` times the entries of features from `first` on to `sums`, which are those features'.
     #[inline(always)]
-    pub(crate) fn add_to<S: Simd>(self, simd: S, sums: &mut [f32], first: usize, weight: f32) {
+    fn add_to<S: Simd>(self, simd: S, sums: &mut [f32], first: usize, weight: f32) {
         let (end, weight) = (first + sums.len(), weight * self.scale);
         for (start, entries) in self.blocks().take_while(|(start, _)| *start < end) {
             let entries = if start < first { from_place(entries, first - start) } else { entries };
             let entries = if end - start < BLOCK { before_place(entries, end - start) } else { entries };
             let sums = &mut sums[start.saturating_sub(first)..];
             simd.add_at(sums, first.saturating_sub(start) as u32, entries, weight);
+        }
+    }
+}
+
+/// Adds rows, each by its weight, to `sums`, which are those of the features from `first` on; `then` has each while it is in the cache.
+pub(crate) fn add_rows<'r>(
+    rows: impl Iterator<Item = (f32, PackedRow<'r>)> + Clone,
+    sums: &mut [f32],
+    first: usize,
+    then: impl FnMut(PackedRow<'r>),
+) {
+    dispatch(AddRows { rows, sums, first, then });
+}
+
+/// How many rows ahead entries are asked for.
+pub(crate) const FETCH: usize = 3;
+
+struct AddRows<'s, I, T> {
+    rows: I,
+    sums: &'s mut [f32],
+    first: usize,
+    then: T,
+}
+
+impl<'r, I, T> WithSimd for AddRows<'_, I, T>
+where
+    I: Iterator<Item = (f32, PackedRow<'r>)> + Clone,
+    T: FnMut(PackedRow<'r>),
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let mut ahead = self.rows.clone().skip(FETCH);
+        for (weight, row) in self.rows {
+            if let Some((_, next)) = ahead.next() {
+                next.fetch(simd);
+            }
+            row.add_to(simd, self.sums, self.first, weight);
+            (self.then)(row);
         }
     }
 }
@@ -306,7 +346,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use xmc_sparse::kernels::{Isa, WithSimd, dispatch_on};
+    use xmc_sparse::kernels::{Isa, dispatch_on};
 
     const N_FEATURES: usize = 2 * BLOCK + 100;
 
@@ -318,17 +358,6 @@ mod tests {
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> f32 {
             self.0.packed().dot(simd, self.1)
-        }
-    }
-
-    struct AddTo<'a>(&'a NodeRow, &'a mut [f32], usize);
-
-    impl WithSimd for AddTo<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) {
-            self.0.packed().add_to(simd, self.1, self.2, 2.0);
         }
     }
 
@@ -378,7 +407,8 @@ mod tests {
             });
             for isa in Isa::available() {
                 let mut part = vec![1.0; end - first];
-                dispatch_on(isa, AddTo(&row, &mut part, first));
+                let rows = std::iter::once((2.0, row.packed()));
+                dispatch_on(isa, AddRows { rows, sums: &mut part, first, then: |_| () });
                 prop_assert!(part.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{:?}", isa);
             }
         }

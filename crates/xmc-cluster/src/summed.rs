@@ -15,7 +15,7 @@
 use crate::ClusterError;
 use crate::gather::{Gathering, Instances, square};
 use crate::node::Node;
-use crate::row::{NodeRow, PackedRow};
+use crate::row::{NodeRow, PackedRow, add_rows};
 use crate::sums::{CHUNK, MIN_TASK_ROWS, RowSum, Rows, Weighted, dot_dense};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -197,17 +197,17 @@ struct Cost {
 
 impl Cost {
     fn of(ids: &[u32], shares: &Csr, x: &Features) -> Self {
-        let reached: Vec<AtomicBool> = (0..x.n_samples()).map(|_| AtomicBool::new(false)).collect();
+        let reached = Reached::none(x.n_samples());
         let of_row = |&id: &u32| {
             let instances = shares.row(id as usize).indices;
-            instances.iter().for_each(|&instance| reached[instance as usize].store(true, Ordering::Relaxed));
+            reached.add(instances);
             // Dense columns are the same ones in every instance.
             (summed_entries(instances, x) + x.n_dense() as u64, instances.len() as u64)
         };
         let add = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
         let (entries, n_shares) =
             ids.par_iter().with_min_len(MIN_TASK_ROWS).map(of_row).reduce(|| (0, 0), add);
-        let reached: Vec<bool> = reached.into_iter().map(AtomicBool::into_inner).collect();
+        let reached = reached.finish();
         let instances = (0u32..).zip(&reached).filter(|(_, reached)| **reached);
         let visits =
             n_shares + instances.map(|(instance, _)| n_sparse(instance, x) + x.n_dense() as u64).sum::<u64>();
@@ -217,6 +217,23 @@ impl Cost {
     /// Whether sums of more than `most` entries need not be made, or they take longer than without.
     fn pays(&self, most: u64) -> bool {
         self.entries > most || self.entries > ENTRIES_PER_VISIT * self.visits
+    }
+}
+
+/// Instances that some rows have a share of, noted by all threads.
+struct Reached(Vec<AtomicBool>);
+
+impl Reached {
+    fn none(n_instances: usize) -> Self {
+        Self((0..n_instances).map(|_| AtomicBool::new(false)).collect())
+    }
+
+    fn add(&self, instances: &[u32]) {
+        instances.iter().for_each(|&instance| self.0[instance as usize].store(true, Ordering::Relaxed));
+    }
+
+    fn finish(self) -> Vec<bool> {
+        self.0.into_iter().map(AtomicBool::into_inner).collect()
     }
 }
 
@@ -251,11 +268,10 @@ impl<'a> SumRows<'a> {
 
     /// The instances that `rows` have a share of.
     fn reached(&self, rows: &[u32]) -> Vec<bool> {
-        let mut reached = vec![false; self.all.x.n_samples()];
-        for &row in rows {
-            self.row(row).1.indices.iter().for_each(|&instance| reached[instance as usize] = true);
-        }
-        reached
+        let reached = Reached::none(self.all.x.n_samples());
+        let rows = rows.par_iter().with_min_len(MIN_TASK_ROWS);
+        rows.for_each(|&row| reached.add(self.all.shares.row(self.ids[row as usize] as usize).indices));
+        reached.finish()
     }
 
     /// Instances of a block.
@@ -306,7 +322,8 @@ impl Rows for SumRows<'_> {
         let of_block = |(block, weights): (usize, &[f32])| {
             let mut part = RowSum::zero(self.widths());
             let weighted = (block * size..).zip(weights).filter(|(_, weight)| **weight != 0.0);
-            dispatch(AddInstances { instances, first: block * size, weights, sums: &mut part.sparse });
+            let rows = weighted.clone().map(|(instance, &weight)| (weight, instances.row(instance)));
+            add_rows(rows, &mut part.sparse, 0, |_| ());
             for (instance, &weight) in weighted {
                 let dense = x.row(instance).dense;
                 part.dense.iter_mut().zip(dense).for_each(|(sum, value)| *sum += weight * value);
@@ -337,25 +354,6 @@ impl Rows for SumRows<'_> {
             let (scale, shares) = self.row(row);
             *out = scale * dot_sparse(&of_instances, shares);
         });
-    }
-}
-
-/// The sum of instances from `first` on, by their weights.
-struct AddInstances<'a> {
-    instances: &'a Instances,
-    first: usize,
-    weights: &'a [f32],
-    sums: &'a mut [f32],
-}
-
-impl WithSimd for AddInstances<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (instance, &weight) in (self.first..).zip(self.weights).filter(|(_, weight)| **weight != 0.0) {
-            self.instances.row(instance).add_to(simd, self.sums, 0, weight);
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::node::Node;
 use crate::params::{BalancedKMeansParams, Seeding};
-use crate::row::DROPPED;
+use crate::row::{DROPPED, FETCH, add_rows};
 use crate::seeds;
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -90,7 +90,8 @@ impl Rows for NodeRows<'_> {
 
     fn add(&self, sum: &mut RowSum, picked: &[Weighted]) {
         let node = self.node;
-        let add = |sums: &mut [f32], first| dispatch(Add { node, picked, sums, first });
+        let rows = picked.iter().map(|&(row, weight)| (weight, node.rows[row as usize].packed()));
+        let add = |sums: &mut [f32], first| add_rows(rows.clone(), sums, first, |_| ());
         match node.stripes.len() {
             0 | 1 => add(&mut sum.sparse, 0),
             _ => split_stripes(&mut sum.sparse, node)
@@ -135,31 +136,6 @@ impl NodeRows<'_> {
         let blocks: Vec<Vec<f32>> = picked.par_chunks(BLOCK_ROWS).map(sum_block).collect();
         for block in blocks {
             sums.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
-        }
-    }
-}
-
-/// How many rows ahead entries are asked for.
-const FETCH: usize = 3;
-
-/// The sum of a few rows, of features from `first` on.
-struct Add<'a> {
-    node: &'a Node,
-    picked: &'a [Weighted],
-    sums: &'a mut [f32],
-    first: usize,
-}
-
-impl WithSimd for Add<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for (at, &(row, weight)) in self.picked.iter().enumerate() {
-            if let Some(&(next, _)) = self.picked.get(at + FETCH) {
-                self.node.rows[next as usize].packed().fetch(simd);
-            }
-            self.node.rows[row as usize].packed().add_to(simd, self.sums, self.first, weight);
         }
     }
 }

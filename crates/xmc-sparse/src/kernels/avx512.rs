@@ -100,30 +100,20 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn look_up(self, table: &[f32], packed: &[u32; LANES]) -> (Self::V, Self::V) {
-        // SAFETY: `packed` is 16 long; of `table` the lanes are read whose place is below its length.
+        // SAFETY: the unpacked lanes are places of `table`.
         unsafe {
-            let packed = _mm512_loadu_si512(packed.as_ptr().cast());
-            let places = _mm512_and_si512(packed, _mm512_set1_epi32((1 << PLACE_BITS) - 1));
-            let end = _mm512_set1_epi32(table.len().min(1 << PLACE_BITS) as i32);
-            let there = _mm512_cmplt_epi32_mask(places, end);
+            let Unpacked { places, there, numbers } = unpack(packed, 0, table.len());
             let found = _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), there, places, table.as_ptr());
-            (found, _mm512_cvtepi32_ps(_mm512_srai_epi32::<PLACE_BITS>(packed)))
+            (found, numbers)
         }
     }
     #[inline(always)]
     fn add_at(self, sums: &mut [f32], first: u32, packed: &[u32], weight: f32) {
-        let end = sums.len().min(1 << PLACE_BITS) as i32;
         for packed in packed.chunks(LANES) {
-            let present = present(packed.len());
-            // SAFETY: the masked load touches what `packed` has; of `sums` the lanes are read and written whose place is from `first` on, as
-            // numbers without a sign, and then below the end.
+            // SAFETY: the unpacked lanes are places of `sums`.
             unsafe {
-                let words = _mm512_maskz_loadu_epi32(present, packed.as_ptr().cast());
-                let places = _mm512_and_si512(words, _mm512_set1_epi32((1 << PLACE_BITS) - 1));
-                let places = _mm512_sub_epi32(places, _mm512_set1_epi32(first as i32));
-                let there = _mm512_mask_cmplt_epu32_mask(present, places, _mm512_set1_epi32(end));
+                let Unpacked { places, there, numbers } = unpack(packed, first, sums.len());
                 let old = _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), there, places, sums.as_ptr());
-                let numbers = _mm512_cvtepi32_ps(_mm512_srai_epi32::<PLACE_BITS>(words));
                 let new = _mm512_fmadd_ps(_mm512_set1_ps(weight), numbers, old);
                 _mm512_mask_i32scatter_ps::<4>(sums.as_mut_ptr(), there, places, new);
             }
@@ -131,13 +121,9 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn take_at(self, sums: &mut [f32], packed: &[u32]) -> Self::V {
-        let present = present(packed.len());
-        // SAFETY: the masked load touches what `packed` has, its first sixteen; of `sums` the lanes are read and written whose place is below the end.
+        // SAFETY: the unpacked lanes are places of `sums`.
         unsafe {
-            let words = _mm512_maskz_loadu_epi32(present, packed.as_ptr().cast());
-            let places = _mm512_and_si512(words, _mm512_set1_epi32((1 << PLACE_BITS) - 1));
-            let end = _mm512_set1_epi32(sums.len().min(1 << PLACE_BITS) as i32);
-            let there = _mm512_mask_cmplt_epi32_mask(present, places, end);
+            let Unpacked { places, there, .. } = unpack(packed, 0, sums.len());
             let zero = _mm512_setzero_ps();
             let taken = _mm512_mask_i32gather_ps::<4>(zero, there, places, sums.as_ptr());
             _mm512_mask_i32scatter_ps::<4>(sums.as_mut_ptr(), there, places, zero);
@@ -152,26 +138,6 @@ impl Simd for Avx512 {
             let halves = _mm256_maskz_loadu_epi16(present, values.as_ptr().cast());
             let packed = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
             add_expanded(x, bits, packed, sums);
-        }
-    }
-    #[inline(always)]
-    fn add_packed_bf16(
-        self,
-        x: f32,
-        bits: u16,
-        values: &[[u8; 2]; LANES],
-        is_fused: bool,
-        sums: Self::V,
-    ) -> Self::V {
-        // Both sums are made and one is taken: which one is not foreseeable.
-        let fused = u16::from(is_fused).wrapping_neg();
-        // SAFETY: all of `values` is read.
-        unsafe {
-            let halves = _mm256_loadu_si256(values.as_ptr().cast());
-            let packed = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
-            let (spread, x) = (_mm512_maskz_expand_ps(bits, packed), _mm512_set1_ps(x));
-            let rounded = _mm512_mask_add_ps(sums, bits, sums, _mm512_mul_ps(x, spread));
-            _mm512_mask_blend_ps(fused, rounded, _mm512_fmadd_ps(x, spread, sums))
         }
     }
     #[inline(always)]
@@ -198,6 +164,26 @@ impl Simd for Avx512 {
             add_expanded(x, bits, _mm512_castsi512_ps(_mm512_or_si512(moved, sign)), sums);
         }
     }
+    #[inline(always)]
+    fn add_packed_bf16(
+        self,
+        x: f32,
+        bits: u16,
+        values: &[[u8; 2]; LANES],
+        is_fused: bool,
+        sums: Self::V,
+    ) -> Self::V {
+        // Both sums are made and one is taken: which one is not foreseeable.
+        let fused = u16::from(is_fused).wrapping_neg();
+        // SAFETY: all of `values` is read.
+        unsafe {
+            let halves = _mm256_loadu_si256(values.as_ptr().cast());
+            let packed = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
+            let (spread, x) = (_mm512_maskz_expand_ps(bits, packed), _mm512_set1_ps(x));
+            let rounded = _mm512_mask_add_ps(sums, bits, sums, _mm512_mul_ps(x, spread));
+            _mm512_mask_blend_ps(fused, rounded, _mm512_fmadd_ps(x, spread, sums))
+        }
+    }
 }
 
 /// The first octave of [`super::from_log8`], twice: the instruction that looks up sixteen numbers takes four bits of each place.
@@ -214,6 +200,32 @@ static SMALLEST: Lanes = {
 #[inline(always)]
 fn present(n: usize) -> u16 {
     (1u32 << n.min(LANES)).wrapping_sub(1) as u16
+}
+
+/// Words of [`super::pack_place`], and which lanes have one whose place is there.
+struct Unpacked {
+    places: __m512i,
+    there: u16,
+    numbers: __m512,
+}
+
+/// The first sixteen of `packed`, their places counted from `first` on; below `len` they are there.
+///
+/// # Safety
+/// AVX-512F must be there.
+#[inline(always)]
+unsafe fn unpack(packed: &[u32], first: u32, len: usize) -> Unpacked {
+    let present = present(packed.len());
+    // SAFETY: the caller has AVX-512F; the masked load touches what `packed` has.
+    unsafe {
+        let words = _mm512_maskz_loadu_epi32(present, packed.as_ptr().cast());
+        let places = _mm512_and_si512(words, _mm512_set1_epi32((1 << PLACE_BITS) - 1));
+        // A place before the first is a large one: numbers are compared without a sign.
+        let places = _mm512_sub_epi32(places, _mm512_set1_epi32(first as i32));
+        let end = _mm512_set1_epi32(len.min(1 << PLACE_BITS) as i32);
+        let there = _mm512_mask_cmplt_epu32_mask(present, places, end);
+        Unpacked { places, there, numbers: _mm512_cvtepi32_ps(_mm512_srai_epi32::<PLACE_BITS>(words)) }
+    }
 }
 
 /// `sums += x · packed`, the lanes of `packed` spread over the set bits.

@@ -109,6 +109,19 @@ pub trait Simd: Copy {
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
         add_bf16_by_bit(x, bits, values, sums);
     }
+
+    /// The same with `f32` values.
+    #[inline(always)]
+    fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
+        add_each_bit(x, bits, values.iter().map(|value| f32::from_le_bytes(*value)), sums);
+    }
+
+    /// The same with bytes, see [`from_log8`].
+    #[inline(always)]
+    fn add_expanded_log8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
+        add_each_bit(x, bits, values.iter().map(|&value| from_log8(value)), sums);
+    }
+
     /// `sums` with `x · w` added for each set bit of `bits`, lowest first, with the first of `values`, as [`Self::add_expanded_bf16`] does if it
     /// `is_fused`, and else with a product that is rounded by itself; lanes without a bit then stay what they are to the bit. `values` behind those
     /// that belong to bits may be anything.
@@ -127,25 +140,10 @@ pub trait Simd: Copy {
         if is_fused {
             self.add_expanded_bf16(x, bits, values, &mut lanes.0);
         } else {
-            let mut rest = bits;
-            for value in values {
-                lanes.0[rest.trailing_zeros() as usize % LANES] += x * from_bf16(*value);
-                rest &= rest.wrapping_sub(1);
-            }
+            let values = values.iter().map(|&value| from_bf16(value));
+            each_bit(bits, values, &mut lanes.0, |sum, value| sum + x * value);
         }
         self.load(&lanes)
-    }
-
-    /// The same with `f32` values.
-    #[inline(always)]
-    fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
-        add_each_bit(x, bits, values.iter().map(|value| f32::from_le_bytes(*value)), sums);
-    }
-
-    /// The same with bytes, see [`from_log8`].
-    #[inline(always)]
-    fn add_expanded_log8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
-        add_each_bit(x, bits, values.iter().map(|&value| from_log8(value)), sums);
     }
 
     /// Sixteen places and whole numbers, packed by [`pack_place`]: what `table` has at the place (0 beyond its end), and the number.
@@ -266,10 +264,21 @@ fn mul_add(a: f32, b: f32, c: f32) -> f32 {
 }
 
 #[inline(always)]
-fn add_each_bit(x: f32, mut bits: u16, values: impl Iterator<Item = f32>, sums: &mut [f32; LANES]) {
+fn add_each_bit(x: f32, bits: u16, values: impl Iterator<Item = f32>, sums: &mut [f32; LANES]) {
+    each_bit(bits, values, sums, |sum, value| mul_add(x, value, sum));
+}
+
+/// What `add` makes of the sum of each set bit, lowest first, with the next of `values`.
+#[inline(always)]
+fn each_bit(
+    mut bits: u16,
+    values: impl Iterator<Item = f32>,
+    sums: &mut [f32; LANES],
+    add: impl Fn(f32, f32) -> f32,
+) {
     for value in values {
         let sum = &mut sums[bits.trailing_zeros() as usize % LANES];
-        *sum = mul_add(x, value, *sum);
+        *sum = add(*sum, value);
         bits &= bits.wrapping_sub(1);
     }
 }
