@@ -276,8 +276,9 @@ impl<'a> Compactor<'a> {
                 (own.0[n_own % BUFFER], own.1[n_own % BUFFER]) = (feature, value);
                 n_shared += usize::from(slot != OWN);
                 n_own += usize::from(slot == OWN);
-                own_norm += if slot == OWN { value * value } else { 0.0 };
             }
+            // Not above: whether a feature is the row's own would become a branch.
+            own_norm = own.1[..n_own].iter().fold(own_norm, |sum, value| sum + value * value);
             out.entries.extend_from_slice(&shared[..n_shared]);
             out.features.extend_from_slice(&own.0[..n_own]);
             out.own_values.extend_from_slice(&own.1[..n_own]);

@@ -156,7 +156,7 @@ pub(crate) fn pays(rows: &CompactRows, n_groups: usize, max_iter: u32) -> bool {
     const FAR_WEIGHT: f64 = 6.0;
     const NEAR: usize = 8192;
     /// To change a line of scores, and what a visit takes beside that, more than one of weights does.
-    const SCORE: f64 = 0.8;
+    const SCORE: f64 = 0.6;
     const VISIT: f64 = 15.0;
     /// Of an entry, to make its weights of the duals.
     const EXTRACT: f64 = 2.5;

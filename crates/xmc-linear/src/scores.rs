@@ -7,6 +7,7 @@
 use crate::gram::Gram;
 use crate::{Entry, LANES};
 use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
+use xmc_sparse::set_bits;
 
 /// Weights that outgrow the second-level cache are prefetched; below that it only costs instructions.
 const FETCH_ABOVE: usize = 4096;
@@ -145,7 +146,7 @@ impl<F: Fn(usize) -> Lanes> WithSimd for Keep<'_, F> {
         }
         let tiles = scores.lines.as_chunks_mut::<LANES>().0;
         for (tile, &missed) in tiles.iter_mut().zip(&missed) {
-            each_bit(missed, |lane| tile[lane] = Lanes::ZERO);
+            set_bits(missed.into()).for_each(|lane| tile[lane as usize] = Lanes::ZERO);
         }
         let n_rows = gram.n_rows();
         for first in (0..n_rows).step_by(BLOCK) {
@@ -241,16 +242,17 @@ fn add_steps<S: Simd>(
         simd.load(&steps[7]),
     ];
     for (at, (lines, &kept)) in tiles.iter_mut().zip(kept).enumerate() {
-        let products = [&a[at], &b[at], &c[at], &d[at], &e[at], &f[at], &g[at], &h[at]];
+        // Copied to one place: eight pointers and what else is needed here are more than there are registers.
+        let products = [a[at], b[at], c[at], d[at], e[at], f[at], g[at], h[at]];
         if kept == u16::MAX {
             for (lane, line) in lines.iter_mut().enumerate() {
-                add_to_line(simd, products, lane, steps, line);
+                add_to_line(simd, &products, lane, steps, line);
             }
         } else {
             let mut rest = kept;
             while rest != 0 {
                 let lane = rest.trailing_zeros() as usize % LANES;
-                add_to_line(simd, products, lane, steps, &mut lines[lane]);
+                add_to_line(simd, &products, lane, steps, &mut lines[lane]);
                 rest &= rest - 1;
             }
         }
@@ -261,7 +263,7 @@ fn add_steps<S: Simd>(
 #[inline(always)]
 fn add_to_line<S: Simd>(
     simd: S,
-    products: [&Lanes; BLOCK],
+    products: &[Lanes; BLOCK],
     lane: usize,
     steps: [S::V; BLOCK],
     line: &mut Lanes,
@@ -276,11 +278,4 @@ fn add_to_line<S: Simd>(
     sum = simd.fma(simd.splat(products[6].0[lane]), steps[6], sum);
     sum = simd.fma(simd.splat(products[7].0[lane]), steps[7], sum);
     simd.store(line, sum);
-}
-
-fn each_bit(mut bits: u16, mut visit: impl FnMut(usize)) {
-    while bits != 0 {
-        visit(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
-    }
 }

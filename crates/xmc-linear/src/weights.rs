@@ -1,11 +1,12 @@
 //! The weights of a solved group, pruned, ready to be stored.
 
 use crate::epoch::Primal;
+use crate::solver::run;
 use crate::{CompactRows, LANES, Targets};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
-use xmc_sparse::kernels::{Isa, Lanes, Simd, WithSimd, dispatch, dispatch_on};
+use xmc_sparse::kernels::{Isa, Lanes, Portable, Simd, WithSimd};
 
 /// Weights of up to [`LANES`] labels, one row for each feature that has any.
 ///
@@ -29,21 +30,6 @@ impl GroupWeights {
     /// Number of stored weights, without intercepts and dense ones.
     pub fn n_entries(&self) -> usize {
         self.values.len()
-    }
-
-    /// One feature's weights: those of the lanes in `kept`.
-    #[inline]
-    fn push(&mut self, feature: u32, weights: &Lanes, kept: u16) {
-        if kept == 0 {
-            return;
-        }
-        self.features.push(feature);
-        self.lanes.push(kept);
-        let mut rest = kept;
-        while rest != 0 {
-            self.values.push(weights.0[rest.trailing_zeros() as usize]);
-            rest &= rest - 1;
-        }
     }
 }
 
@@ -93,23 +79,14 @@ pub(crate) struct Solved<'a> {
 impl Solved<'_> {
     /// The weights of at least `threshold`, of each label the `limit` largest. `isa` finds them; the best one of the machine unless given.
     pub(crate) fn weights(&self, threshold: f32, limit: Option<usize>, isa: Option<Isa>) -> GroupWeights {
-        // Found and counted first: the root has millions of weights, and a vector that grows holds them twice.
-        let find = FindLarge { solved: self, threshold };
-        let mut kept = isa.map_or_else(|| dispatch(find), |isa| dispatch_on(isa, find));
+        let mut kept = run(isa, FindLarge { solved: self, threshold });
         let least = limit.map(|limit| self.least_ranks(&kept, limit));
         if let Some(least) = &least {
             self.drop_below(&mut kept, least);
         }
-        let n_features = kept.iter().filter(|&&lanes| lanes != 0).count();
-        let mut out = GroupWeights {
-            features: Vec::with_capacity(n_features),
-            lanes: Vec::with_capacity(n_features),
-            values: Vec::with_capacity(kept.iter().map(|lanes| lanes.count_ones() as usize).sum()),
-            bias: self.bias(least.as_ref()),
-            dense: self.dense(),
-        };
-        self.each_kept(&kept, |feature, weights| out.push(feature, weights, kept[feature as usize]));
-        out
+        let values = run(isa, Collect { solved: self, kept: &kept });
+        let (features, lanes) = rows_of(&kept);
+        GroupWeights { features, lanes, values, bias: self.bias(least.as_ref()), dense: self.dense() }
     }
 
     /// The [`rank`] that a weight of each lane must reach to be one of its `limit` largest among those in `kept` and the intercept.
@@ -154,22 +131,8 @@ impl Solved<'_> {
     }
 
     /// Hands on the weights of every feature that has any in `kept`, in order of its number.
-    fn each_kept(&self, kept: &[u16], mut visit: impl FnMut(u32, &Lanes)) {
-        let mut visit = |feature: usize, weights: &Lanes| match self.rows.roots.get(feature) {
-            // That of each of the columns that it stands for.
-            Some(&root) if root > 1.0 => visit(feature as u32, &Lanes(weights.0.map(|weight| weight / root))),
-            _ => visit(feature as u32, weights),
-        };
-        let n_shared = self.primal.sparse.len();
-        for (feature, weights) in self.primal.sparse.iter().enumerate().filter(|(at, _)| kept[*at] != 0) {
-            visit(feature, weights);
-        }
-        for (row, own) in self.rows_of_own() {
-            let signed = self.signed_duals(row);
-            for own in own.filter(|own| kept[n_shared + own] != 0) {
-                visit(n_shared + own, &Lanes(signed.0.map(|dual| dual * self.rows.own_values[own])));
-            }
-        }
+    fn each_kept(&self, kept: &[u16], visit: impl FnMut(u32, &Lanes)) {
+        self.visit_all(Portable, &mut EachKept { kept, visit });
     }
 
     /// Rows that have features of their own, and numbers of these: those whose weights are not all 0.
@@ -186,6 +149,67 @@ impl Solved<'_> {
     }
 }
 
+/// The features that have lanes, and these.
+fn rows_of(kept: &[u16]) -> (Vec<u32>, Vec<u16>) {
+    let n_rows = kept.iter().filter(|&&lanes| lanes != 0).count();
+    let (mut features, mut lanes, mut row) = (vec![0; n_rows], vec![0; n_rows], 0);
+    for (feature, &of_feature) in (0..).zip(kept) {
+        // Which features have any is not foreseeable: what has none is written over by the next.
+        if let (Some(to), Some(lanes)) = (features.get_mut(row), lanes.get_mut(row)) {
+            (*to, *lanes) = (feature, of_feature);
+        }
+        row += usize::from(of_feature != 0);
+    }
+    (features, lanes)
+}
+
+/// Goes through the features and their weights, in order of their numbers; those whose weights are all 0 may be left out.
+trait VisitWeights {
+    fn visit<S: Simd>(&mut self, simd: S, feature: usize, weights: S::V);
+}
+
+impl Solved<'_> {
+    #[inline(always)]
+    fn visit_all<S: Simd>(&self, simd: S, visitor: &mut impl VisitWeights) {
+        let n_shared = self.primal.sparse.len();
+        for (feature, weights) in self.primal.sparse.iter().enumerate() {
+            visitor.visit(simd, feature, self.of_each(simd, feature, simd.load(weights)));
+        }
+        for (row, own) in self.rows_of_own() {
+            let signed = simd.load(&self.signed_duals(row));
+            for own in own {
+                let weights = simd.mul(signed, simd.splat(self.rows.own_values[own]));
+                visitor.visit(simd, n_shared + own, self.of_each(simd, n_shared + own, weights));
+            }
+        }
+    }
+
+    /// The weights of `feature` that each of the columns has that it stands for.
+    #[inline(always)]
+    fn of_each<S: Simd>(&self, simd: S, feature: usize, weights: S::V) -> S::V {
+        match self.rows.roots.get(feature) {
+            Some(&root) if root > 1.0 => simd.div(weights, simd.splat(root)),
+            _ => weights,
+        }
+    }
+}
+
+struct EachKept<'a, F> {
+    kept: &'a [u16],
+    visit: F,
+}
+
+impl<F: FnMut(u32, &Lanes)> VisitWeights for EachKept<'_, F> {
+    #[inline(always)]
+    fn visit<S: Simd>(&mut self, simd: S, feature: usize, weights: S::V) {
+        if self.kept[feature] != 0 {
+            let mut lanes = Lanes::ZERO;
+            simd.store(&mut lanes, weights);
+            (self.visit)(feature as u32, &lanes);
+        }
+    }
+}
+
 /// For every feature the lanes whose weight is not 0, and at least `threshold` in absolute value; lanes without a label are zero.
 #[derive(Clone, Copy)]
 struct FindLarge<'a> {
@@ -198,32 +222,63 @@ impl WithSimd for FindLarge<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<u16> {
-        let Solved { rows, primal, .. } = self.solved;
-        let n_shared = primal.sparse.len();
-        let mut found = vec![0; n_shared + rows.own_values.len()];
-        for (feature, weights) in primal.sparse.iter().enumerate() {
-            found[feature] = self.large(simd, feature, simd.load(weights));
-        }
-        for (row, own) in self.solved.rows_of_own() {
-            let signed = simd.load(&self.solved.signed_duals(row));
-            for own in own {
-                let weights = simd.mul(signed, simd.splat(rows.own_values[own]));
-                found[n_shared + own] = self.large(simd, n_shared + own, weights);
-            }
-        }
-        found
+        let rows = self.solved.rows;
+        let mut large = Large { threshold: self.threshold, found: vec![0; rows.n_features()] };
+        self.solved.visit_all(simd, &mut large);
+        large.found
     }
 }
 
-impl FindLarge<'_> {
+struct Large {
+    threshold: f32,
+    found: Vec<u16>,
+}
+
+impl VisitWeights for Large {
     #[inline(always)]
-    fn large<S: Simd>(&self, simd: S, feature: usize, weights: S::V) -> u16 {
-        let weights = match self.solved.rows.roots.get(feature) {
-            Some(&root) if root > 1.0 => simd.div(weights, simd.splat(root)),
-            _ => weights,
-        };
+    fn visit<S: Simd>(&mut self, simd: S, feature: usize, weights: S::V) {
         let zero = simd.splat(0.0);
         let magnitude = simd.max(weights, simd.sub(zero, weights));
-        simd.ne(weights, zero) & !simd.lt(magnitude, simd.splat(self.threshold))
+        self.found[feature] = simd.ne(weights, zero) & !simd.lt(magnitude, simd.splat(self.threshold));
+    }
+}
+
+/// The weights of the lanes in `kept`, side by side.
+#[derive(Clone, Copy)]
+struct Collect<'a> {
+    solved: &'a Solved<'a>,
+    kept: &'a [u16],
+}
+
+impl WithSimd for Collect<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+        // Counted first: the root has millions of weights, and a vector that grows holds them twice.
+        let n_values: usize = self.kept.iter().map(|lanes| lanes.count_ones() as usize).sum();
+        // Room for whole lanes up to the last.
+        let mut collected = Collected { kept: self.kept, values: vec![0.0; n_values + LANES], n: 0 };
+        self.solved.visit_all(simd, &mut collected);
+        collected.values.truncate(n_values);
+        collected.values
+    }
+}
+
+struct Collected<'a> {
+    kept: &'a [u16],
+    values: Vec<f32>,
+    /// Values so far.
+    n: usize,
+}
+
+impl VisitWeights for Collected<'_> {
+    #[inline(always)]
+    fn visit<S: Simd>(&mut self, simd: S, feature: usize, weights: S::V) {
+        let lanes = self.kept[feature];
+        if let (true, Some(room)) = (lanes != 0, self.values[self.n..].first_chunk_mut()) {
+            simd.compress(lanes, weights, room);
+            self.n += lanes.count_ones() as usize;
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! of a byte for each column of the matrix where a vector of sums takes four, so it stays in a core's
 //! own cache at millions of columns.
 
+use crate::set_bits;
+
 /// Columns below a fixed number.
 #[derive(Debug)]
 pub struct ColumnSet {
@@ -41,14 +43,14 @@ impl ColumnSet {
     /// Removes all columns, and hands them on, increasing.
     #[inline]
     pub fn drain_to(&mut self, mut visit: impl FnMut(u32)) {
-        self.drain_words(|at, word| bits(word).for_each(|bit| visit((64 * at + bit) as u32)));
+        self.drain_words(|at, word| set_bits(word).for_each(|bit| visit(64 * at as u32 + bit)));
     }
 
     #[inline]
     fn drain_words(&mut self, mut visit: impl FnMut(usize, u64)) {
         for (block, summary) in self.summary.iter_mut().enumerate() {
-            for word in bits(std::mem::take(summary)) {
-                visit(64 * block + word, std::mem::take(&mut self.words[64 * block + word]));
+            for word in set_bits(std::mem::take(summary)).map(|bit| 64 * block + bit as usize) {
+                visit(word, std::mem::take(&mut self.words[word]));
             }
         }
     }
@@ -58,10 +60,10 @@ impl ColumnSet {
     pub fn number(&mut self, out: &mut [u32]) {
         let mut rank = 0;
         for (block, &summary) in self.summary.iter().enumerate() {
-            for word in bits(summary).map(|bit| 64 * block + bit) {
+            for word in set_bits(summary).map(|bit| 64 * block + bit as usize) {
                 self.ranks[word] = rank as u32;
-                for bit in bits(self.words[word]) {
-                    out[rank] = (64 * word + bit) as u32;
+                for bit in set_bits(self.words[word]) {
+                    out[rank] = 64 * word as u32 + bit;
                     rank += 1;
                 }
             }
@@ -75,15 +77,6 @@ impl ColumnSet {
         let before = self.words[word] & ((1 << (column & 63)) - 1);
         self.ranks[word] as usize + before.count_ones() as usize
     }
-}
-
-/// Numbers of the bits of `word` that are set, increasing.
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
-        word &= word - 1;
-        Some(bit)
-    })
 }
 
 #[cfg(test)]

@@ -15,8 +15,10 @@ use rayon::prelude::*;
 use std::ops::Range;
 use xmc_store::ModelWriter;
 
-/// Bytes of records that a thread lays out at a time.
-const SLAB: u64 = 8 << 20;
+/// Bytes of records that a thread lays out at a time: they stay in a core's own cache.
+const SLAB: u64 = 1 << 20;
+/// Bytes of each chunk that are in a slab in the mean, at least: where each chunk's postings for each slab begin is known before.
+const SLAB_OF_CHUNK: u64 = 256;
 
 /// Writes the weights of some clusters of a layer as sections `<prefix>/…`.
 pub(crate) fn write_part(
@@ -53,6 +55,8 @@ pub(crate) struct Layout {
     starts: Vec<u64>,
     /// How each block's lengths are written.
     units: Vec<Unit>,
+    /// Bytes of a slab, about.
+    slab: u64,
 }
 
 impl Layout {
@@ -63,7 +67,8 @@ impl Layout {
                 sizes[record as usize].add(widths, weights);
             }
         }
-        Self::of_sizes(widths, sizes)
+        let slab = SLAB.max(SLAB_OF_CHUNK * chunks.len() as u64);
+        Self { slab, ..Self::of_sizes(widths, sizes) }
     }
 
     /// Records of these sizes.
@@ -79,7 +84,7 @@ impl Layout {
             starts.push(starts[starts.len() - 1] + unit.block_len(&lens));
             units.push(unit);
         }
-        Self { widths, sizes, starts, units }
+        Self { widths, sizes, starts, units, slab: SLAB }
     }
 
     /// The blocks' starts with their units in the upper byte.
@@ -88,11 +93,11 @@ impl Layout {
         packed.map(|(&start, unit)| start | u64::from(unit.packed()) << 56).collect()
     }
 
-    /// Ranges of blocks of about [`SLAB`] bytes each.
+    /// Ranges of blocks of about [`Self::slab`] bytes each.
     fn slabs(&self) -> Vec<Range<usize>> {
         let (mut slabs, mut first) = (Vec::new(), 0);
         for block in 0..self.units.len() {
-            if self.starts[block + 1] - self.starts[first] >= SLAB || block + 1 == self.units.len() {
+            if self.starts[block + 1] - self.starts[first] >= self.slab || block + 1 == self.units.len() {
                 slabs.push(first..block + 1);
                 first = block + 1;
             }

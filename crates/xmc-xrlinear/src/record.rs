@@ -37,6 +37,7 @@ use crate::WeightType;
 use crate::value::from_bf16;
 use std::hint::select_unpredictable;
 use xmc_sparse::kernels::{LANES, Simd, from_log8};
+use xmc_sparse::set_bits;
 
 /// Records of more postings say where each begins.
 pub(crate) const SHORT: usize = 16;
@@ -251,7 +252,12 @@ fn take_leb128(bytes: &[u8]) -> (usize, &[u8]) {
 /// Writes `value` in `width` bytes.
 #[inline(always)]
 pub(crate) fn put_uint(value: u32, width: usize, out: &mut [u8]) {
-    out[..width].copy_from_slice(&value.to_le_bytes()[..width]);
+    // Copying a number of bytes that the compiler does not know is a call.
+    match (width, value.to_le_bytes()) {
+        (1, bytes) => out[0] = bytes[0],
+        (2, [low, high, ..]) => out[..2].copy_from_slice(&[low, high]),
+        (_, bytes) => out[..width].copy_from_slice(&bytes[..width]),
+    }
 }
 
 /// Number `at` of an array of `width`-byte numbers; 0 past the end.
@@ -421,7 +427,7 @@ impl<'a> Record<'a> {
         if self.lists_clusters() {
             (0..self.n).for_each(|number| next(number, self.cluster(number)));
         } else {
-            (0..self.n).zip(self.set_bits()).for_each(|(number, cluster)| next(number, cluster));
+            (0..self.n).zip(self.listed_as_bits()).for_each(|(number, cluster)| next(number, cluster));
         }
     }
 
@@ -444,7 +450,7 @@ impl<'a> Record<'a> {
             });
             return all;
         }
-        let mut named = self.set_bits();
+        let mut named = self.listed_as_bits();
         let mut rest = self.postings;
         for number in 0..self.n {
             let cluster = match self.lists_clusters() {
@@ -460,16 +466,9 @@ impl<'a> Record<'a> {
     }
 
     /// The clusters, in a record that does not list them.
-    fn set_bits(&self) -> impl Iterator<Item = u32> {
+    fn listed_as_bits(&self) -> impl Iterator<Item = u32> {
         let words = self.clusters.as_chunks::<8>().0.iter().zip(0u32..);
-        words.flat_map(|(bytes, word)| {
-            let mut bits = u64::from_le_bytes(*bytes);
-            std::iter::from_fn(move || {
-                let bit = (bits != 0).then(|| bits.trailing_zeros())?;
-                bits &= bits - 1;
-                Some(64 * word + bit)
-            })
-        })
+        words.flat_map(|(bytes, word)| set_bits(u64::from_le_bytes(*bytes)).map(move |bit| 64 * word + bit))
     }
 
     /// Number of the first posting of `cluster` or one after it, the last one at most, and whether it is that of `cluster`; in a record that
@@ -562,9 +561,14 @@ pub(crate) fn posting_of_group(widths: Widths, wide: bool, groups: &[u8], number
 
 /// Appends the posting of `columns`, which increase, and their `values`.
 pub(crate) fn put_posting(widths: Widths, columns: &[u32], values: &[f32], out: &mut Vec<u8>) {
-    let (start, weights) = (out.len(), columns.len());
-    out.resize(start + widths.posting_len(weights), 0);
-    let (places, stored) = out[start..].split_at_mut(widths.columns_len(weights));
+    let start = out.len();
+    out.resize(start + widths.posting_len(columns.len()), 0);
+    write_posting(widths, columns, values, &mut out[start..]);
+}
+
+/// Writes the posting of `columns`, which increase, and their `values` to `out`: all 0 before, and as long as the posting.
+pub(crate) fn write_posting(widths: Widths, columns: &[u32], values: &[f32], out: &mut [u8]) {
+    let (places, stored) = out.split_at_mut(widths.columns_len(columns.len()));
     put_columns(widths, columns, places);
     widths.value.put(values, stored);
 }

@@ -99,6 +99,21 @@ impl Simd for Avx512 {
         unsafe { _mm512_reduce_add_ps(v) }
     }
     #[inline(always)]
+    fn compress(self, mask: u16, v: Self::V, to: &mut [f32; LANES]) {
+        // In a register, then all of it: storing some lanes only takes much longer.
+        // SAFETY: `to` is sixteen long.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), _mm512_maskz_compress_ps(mask, v)) }
+    }
+    #[inline(always)]
+    fn compress_places(self, mask: u16, first: u32, to: &mut [u32; LANES]) {
+        // SAFETY: `to` is sixteen long.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let places = _mm512_add_epi32(lanes, _mm512_set1_epi32(first.cast_signed()));
+            _mm512_storeu_epi32(to.as_mut_ptr().cast(), _mm512_maskz_compress_epi32(mask, places));
+        }
+    }
+    #[inline(always)]
     fn look_up(self, table: &[f32], packed: &[u32; LANES]) -> (Self::V, Self::V) {
         // SAFETY: the unpacked lanes are places of `table`.
         unsafe {

@@ -103,6 +103,28 @@ pub trait Simd: Copy {
         self.mul(self.add(power, self.splat(1.0)), self.pow2(n))
     }
 
+    /// The lanes of `mask`, lowest first, at the beginning of `to`; what is behind them may be anything.
+    #[inline(always)]
+    fn compress(self, mask: u16, v: Self::V, to: &mut [f32; LANES]) {
+        let mut lanes = Lanes::ZERO;
+        self.store(&mut lanes, v);
+        let mut rest = mask;
+        for to in to.iter_mut().take(mask.count_ones() as usize) {
+            *to = lanes.0[rest.trailing_zeros() as usize % LANES];
+            rest &= rest.wrapping_sub(1);
+        }
+    }
+
+    /// `first` plus each lane of `mask`, lowest first, at the beginning of `to`; what is behind them may be anything.
+    #[inline(always)]
+    fn compress_places(self, mask: u16, first: u32, to: &mut [u32; LANES]) {
+        let mut rest = mask;
+        for to in to.iter_mut().take(mask.count_ones() as usize) {
+            *to = first + rest.trailing_zeros();
+            rest &= rest.wrapping_sub(1);
+        }
+    }
+
     /// `sums[l] += x · w` for each set bit `l` of `bits`, lowest first, with the next of `values`: the upper
     /// halves of `f32`s, little endian, as many as there are bits.
     #[inline(always)]
@@ -413,7 +435,15 @@ mod tests {
                 s.store(&mut out, v);
                 out
             });
-            (stored.to_vec(), s.lt(a, b), s.ne(a, b), s.sum(a))
+            let mut compressed = [0.0; LANES];
+            s.compress(self.2, a, &mut compressed);
+            compressed[self.2.count_ones() as usize..].fill(0.0);
+            let mut places = [0; LANES];
+            s.compress_places(self.2, 32, &mut places);
+            places[self.2.count_ones() as usize..].fill(0);
+            let compressed = [Lanes(compressed), Lanes(places.map(|place| place as f32))];
+            let stored = stored.into_iter().chain(compressed).collect();
+            (stored, s.lt(a, b), s.ne(a, b), s.sum(a))
         }
     }
 
