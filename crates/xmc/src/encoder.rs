@@ -122,7 +122,7 @@ impl Encoder {
     /// As [`Encoder::open`], on a device. A table runs on the processor always.
     ///
     /// # Errors
-    /// As [`Encoder::open`], and [`XmcError::Transformer`] when the device is not there.
+    /// As [`Encoder::open`], and `XmcError::Transformer` when the device is not there.
     #[cfg_attr(not(feature = "transformer"), allow(unused_variables))]
     pub fn open_on(
         dir: impl AsRef<Path>,

@@ -106,7 +106,7 @@ impl Model {
     /// As [`Model::open`], with a say in what the model's transformer does, if it has one.
     ///
     /// # Errors
-    /// As [`Model::open`], and [`XmcError::Transformer`] when the device is not there.
+    /// As [`Model::open`], and `XmcError::Transformer` when the device is not there.
     pub fn open_with(dir: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, XmcError> {
         Self::from_parts(Container::open(dir)?, None, options)
     }
