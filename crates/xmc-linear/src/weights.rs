@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 use xmc_sparse::kernels::{Isa, Lanes, Portable, Simd, WithSimd};
+use xmc_sparse::set_bits;
 
 /// Weights of up to [`LANES`] labels, one row for each feature that has any.
 ///
@@ -79,12 +80,13 @@ pub(crate) struct Solved<'a> {
 impl Solved<'_> {
     /// The weights of at least `threshold`, of each label the `limit` largest. `isa` finds them; the best one of the machine unless given.
     pub(crate) fn weights(&self, threshold: f32, limit: Option<usize>, isa: Option<Isa>) -> GroupWeights {
-        let mut kept = run(isa, FindLarge { solved: self, threshold });
+        let found = Large { threshold, found: vec![0; self.rows.n_features()] };
+        let mut kept = run(isa, Visit { solved: self, visitor: found }).found;
         let least = limit.map(|limit| self.least_ranks(&kept, limit));
         if let Some(least) = &least {
             self.drop_below(&mut kept, least);
         }
-        let values = run(isa, Collect { solved: self, kept: &kept });
+        let values = run(isa, Visit { solved: self, visitor: Collected::new(&kept) }).finish();
         let (features, lanes) = rows_of(&kept);
         GroupWeights { features, lanes, values, bias: self.bias(least.as_ref()), dense: self.dense() }
     }
@@ -93,11 +95,9 @@ impl Solved<'_> {
     fn least_ranks(&self, kept: &[u16], limit: usize) -> [u64; LANES] {
         let mut largest: [Largest; LANES] = Default::default();
         self.each_kept(kept, |feature, weights| {
-            let (mut rest, column) = (kept[feature as usize], self.rows.original_feature(feature));
-            while rest != 0 {
-                let lane = rest.trailing_zeros() as usize;
+            let column = self.rows.original_feature(feature);
+            for lane in set_bits(kept[feature as usize].into()).map(|lane| lane as usize) {
                 largest[lane].push(limit, rank(weights.0[lane], column));
-                rest &= rest - 1;
             }
         });
         for (largest, &bias) in largest.iter_mut().zip(&self.primal.bias.0) {
@@ -210,25 +210,23 @@ impl<F: FnMut(u32, &Lanes)> VisitWeights for EachKept<'_, F> {
     }
 }
 
-/// For every feature the lanes whose weight is not 0, and at least `threshold` in absolute value; lanes without a label are zero.
-#[derive(Clone, Copy)]
-struct FindLarge<'a> {
+/// Has `visitor` visit all weights.
+struct Visit<'a, V> {
     solved: &'a Solved<'a>,
-    threshold: f32,
+    visitor: V,
 }
 
-impl WithSimd for FindLarge<'_> {
-    type Output = Vec<u16>;
+impl<V: VisitWeights> WithSimd for Visit<'_, V> {
+    type Output = V;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Vec<u16> {
-        let rows = self.solved.rows;
-        let mut large = Large { threshold: self.threshold, found: vec![0; rows.n_features()] };
-        self.solved.visit_all(simd, &mut large);
-        large.found
+    fn run<S: Simd>(mut self, simd: S) -> V {
+        self.solved.visit_all(simd, &mut self.visitor);
+        self.visitor
     }
 }
 
+/// For every feature the lanes whose weight is not 0, and at least `threshold` in absolute value; lanes without a label are zero.
 struct Large {
     threshold: f32,
     found: Vec<u16>,
@@ -244,32 +242,25 @@ impl VisitWeights for Large {
 }
 
 /// The weights of the lanes in `kept`, side by side.
-#[derive(Clone, Copy)]
-struct Collect<'a> {
-    solved: &'a Solved<'a>,
-    kept: &'a [u16],
-}
-
-impl WithSimd for Collect<'_> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Vec<f32> {
-        // Counted first: the root has millions of weights, and a vector that grows holds them twice.
-        let n_values: usize = self.kept.iter().map(|lanes| lanes.count_ones() as usize).sum();
-        // Room for whole lanes up to the last.
-        let mut collected = Collected { kept: self.kept, values: vec![0.0; n_values + LANES], n: 0 };
-        self.solved.visit_all(simd, &mut collected);
-        collected.values.truncate(n_values);
-        collected.values
-    }
-}
-
 struct Collected<'a> {
     kept: &'a [u16],
+    /// All of them, and room for whole lanes up to the last.
     values: Vec<f32>,
     /// Values so far.
     n: usize,
+}
+
+impl<'a> Collected<'a> {
+    fn new(kept: &'a [u16]) -> Self {
+        // Counted first: the root has millions of weights, and a vector that grows holds them twice.
+        let n_values: usize = kept.iter().map(|lanes| lanes.count_ones() as usize).sum();
+        Self { kept, values: vec![0.0; n_values + LANES], n: 0 }
+    }
+
+    fn finish(mut self) -> Vec<f32> {
+        self.values.truncate(self.n);
+        self.values
+    }
 }
 
 impl VisitWeights for Collected<'_> {

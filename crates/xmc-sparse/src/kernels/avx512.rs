@@ -151,7 +151,7 @@ impl Simd for Avx512 {
         // SAFETY: the masked load touches the first `values.len()` (at most 16) values only; `sums` is 16 long.
         unsafe {
             let halves = _mm256_maskz_loadu_epi16(present, values.as_ptr().cast());
-            let packed = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
+            let packed = from_halves(halves);
             add_expanded(x, bits, packed, sums);
         }
     }
@@ -193,7 +193,7 @@ impl Simd for Avx512 {
         // SAFETY: all of `values` is read.
         unsafe {
             let halves = _mm256_loadu_si256(values.as_ptr().cast());
-            let packed = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
+            let packed = from_halves(halves);
             let (spread, x) = (_mm512_maskz_expand_ps(bits, packed), _mm512_set1_ps(x));
             let rounded = _mm512_mask_add_ps(sums, bits, sums, _mm512_mul_ps(x, spread));
             _mm512_mask_blend_ps(fused, rounded, _mm512_fmadd_ps(x, spread, sums))
@@ -241,6 +241,16 @@ unsafe fn unpack(packed: &[u32], first: u32, len: usize) -> Unpacked {
         let there = _mm512_mask_cmplt_epu32_mask(present, places, end);
         Unpacked { places, there, numbers: _mm512_cvtepi32_ps(_mm512_srai_epi32::<PLACE_BITS>(words)) }
     }
+}
+
+/// Sixteen `f32`s from their upper halves.
+///
+/// # Safety
+/// AVX-512F must be there.
+#[inline(always)]
+unsafe fn from_halves(halves: __m256i) -> __m512 {
+    // SAFETY: the caller has AVX-512F.
+    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))) }
 }
 
 /// `sums += x · packed`, the lanes of `packed` spread over the set bits.

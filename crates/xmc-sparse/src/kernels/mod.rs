@@ -27,6 +27,8 @@ pub use avx512::Avx512;
 pub use neon::Neon;
 pub use portable::Portable;
 
+use crate::set_bits;
+
 /// Number of lanes of a vector: the labels that are solved together.
 pub const LANES: usize = 16;
 
@@ -108,21 +110,13 @@ pub trait Simd: Copy {
     fn compress(self, mask: u16, v: Self::V, to: &mut [f32; LANES]) {
         let mut lanes = Lanes::ZERO;
         self.store(&mut lanes, v);
-        let mut rest = mask;
-        for to in to.iter_mut().take(mask.count_ones() as usize) {
-            *to = lanes.0[rest.trailing_zeros() as usize % LANES];
-            rest &= rest.wrapping_sub(1);
-        }
+        to.iter_mut().zip(set_bits(mask.into())).for_each(|(to, lane)| *to = lanes.0[lane as usize]);
     }
 
     /// `first` plus each lane of `mask`, lowest first, at the beginning of `to`; what is behind them may be anything.
     #[inline(always)]
     fn compress_places(self, mask: u16, first: u32, to: &mut [u32; LANES]) {
-        let mut rest = mask;
-        for to in to.iter_mut().take(mask.count_ones() as usize) {
-            *to = first + rest.trailing_zeros();
-            rest &= rest.wrapping_sub(1);
-        }
+        to.iter_mut().zip(set_bits(mask.into())).for_each(|(to, lane)| *to = first + lane);
     }
 
     /// `sums[l] += x · w` for each set bit `l` of `bits`, lowest first, with the next of `values`: the upper
