@@ -13,7 +13,7 @@
 //! Duals that come from weights are off by twice the weights' error along each instance, and the weights that they make by
 //! that times the largest eigenvalue of the support vectors' Gram matrix: the error grows before the descent has begun.
 //! Models therefore would have to keep duals, which are as many as their weights, to save a third of the passes; they
-//! do not, and a training starts at zero.
+//! do not, and a training takes over no weights.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};

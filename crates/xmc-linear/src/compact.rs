@@ -45,6 +45,8 @@ pub struct CompactRows {
     /// [`Fold::roots`] of the features, in the same order; empty without a fold.
     pub(crate) roots: Vec<f32>,
     n_shared: usize,
+    /// The sum of all rows in each shared feature.
+    pub(crate) totals: Vec<f32>,
     /// Values of the own features, row by row, and where each row's begin.
     pub(crate) own_values: Vec<f32>,
     pub(crate) own_ptr: Vec<u32>,
@@ -214,6 +216,8 @@ impl<'a> Compactor<'a> {
             let weight = weights.map_or(1.0, |weights| weights[row as usize]);
             self.copy_row(x.row(row as usize), weight, &mut out);
         }
+        out.totals = vec![0.0; out.n_shared];
+        out.entries.iter().for_each(|entry| out.totals[entry.feature as usize] += entry.value);
         for &feature in &self.touched {
             self.slots[feature as usize] = 0;
         }

@@ -47,8 +47,11 @@ pub(crate) struct Stepped<S: Simd> {
 
 /// A loss, seen from the dual.
 pub(crate) trait DualLoss: Copy {
-    /// Where every dual variable starts, as stored: `α = 0`, to the precision of the weights.
+    /// Zero as a dual variable is stored, to the precision of the weights: where all start.
     const START: f32;
+
+    /// Whether the descent begins at better duals than zero: see [`crate::start`].
+    const BEGINS_BY_CLASS: bool;
 
     /// The constant that stands for the costs `C` in this loss, by lane. `pair` is a further factor of `C`.
     fn cost<S: Simd>(self, simd: S, positive: u16, inverse_weight: f32, pair: Option<S::V>) -> S::V;
@@ -80,7 +83,7 @@ fn upper_bound<S: Simd>(simd: S, positive: u16, costs: [f32; 2], scale: f32, pai
 ///
 /// ```text
 /// G  = y (w·xᵢ + b·bias) − 1 + α D,   D = 1 / (2Cᵢ)
-/// α' = max(α − G / (‖xᵢ‖² + bias² + D), 0)
+/// α' = max(α − 1.3 G / (‖xᵢ‖² + bias² + D), 0)
 /// ```
 #[derive(Clone, Copy)]
 pub(crate) struct SquaredHinge {
@@ -94,8 +97,14 @@ impl SquaredHinge {
     }
 }
 
+/// A step is so many times the one to the optimum of its coordinate: successive over-relaxation (Mangasarian, Musicant 1999), which ends where coordinate descent does as
+/// long as this is below 2. A dual that is off while others hold the weights where they are approaches its optimum by a fifth with a whole step at `C` of 1; what
+/// all instances have in common, above all the constant feature, is soon settled, and would swing with much more.
+const RELAXATION: f32 = 1.3;
+
 impl DualLoss for SquaredHinge {
     const START: f32 = 0.0;
+    const BEGINS_BY_CLASS: bool = true;
 
     #[inline(always)]
     fn cost<S: Simd>(self, simd: S, positive: u16, inverse_weight: f32, pair: Option<S::V>) -> S::V {
@@ -120,7 +129,8 @@ impl DualLoss for SquaredHinge {
     #[inline(always)]
     fn step<S: Simd>(self, simd: S, at: &Coordinate<S>, gradient: S::V, live: u16) -> Stepped<S> {
         let curvature = simd.add(at.cost, simd.splat(at.head.norm));
-        let stepped = simd.max(simd.sub(at.dual, simd.div(gradient, curvature)), simd.splat(0.0));
+        let newton = simd.div(gradient, curvature);
+        let stepped = simd.max(simd.fma(simd.splat(-RELAXATION), newton, at.dual), simd.splat(0.0));
         let dual = simd.select(live, stepped, at.dual);
         Stepped { dual, change: simd.sub(dual, at.dual) }
     }
@@ -146,6 +156,7 @@ impl Hinge {
 
 impl DualLoss for Hinge {
     const START: f32 = 0.0;
+    const BEGINS_BY_CLASS: bool = false;
 
     #[inline(always)]
     fn cost<S: Simd>(self, simd: S, positive: u16, inverse_weight: f32, pair: Option<S::V>) -> S::V {
@@ -163,9 +174,7 @@ impl DualLoss for Hinge {
         let shrunk = at_zero & simd.lt(shrink.above, gradient) | at_top & simd.lt(gradient, shrink.below);
         let inside = simd.select(at_top, simd.max(gradient, zero), gradient);
         let projected = simd.select(at_zero, simd.min(gradient, zero), inside);
-        // Zero is always between the two: gradients that agree are not small for that. LIBLINEAR's rule takes them for
-        // it, and with few instances, none of them at a bound, a hinge would end far from its optimum.
-        Judged { gradient, shrunk, largest: simd.max(projected, zero), smallest: simd.min(projected, zero) }
+        Judged { gradient, shrunk, largest: projected, smallest: projected }
     }
 
     #[inline(always)]
@@ -246,6 +255,7 @@ fn negated<S: Simd>(simd: S, v: S::V) -> S::V {
 impl DualLoss for Logistic {
     // σ(−64) = 1.6 · 10⁻²⁸ vanishes beside any weight that is ever stored.
     const START: f32 = -64.0;
+    const BEGINS_BY_CLASS: bool = false;
 
     #[inline(always)]
     fn cost<S: Simd>(self, simd: S, positive: u16, inverse_weight: f32, pair: Option<S::V>) -> S::V {

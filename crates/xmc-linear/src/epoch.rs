@@ -34,7 +34,8 @@ pub(crate) struct Primal {
     pub(crate) bias: Lanes,
 }
 
-/// Largest and smallest projected gradient of a pass, by lane.
+/// Largest and smallest projected gradient of a pass, by lane. Zero is always between the two: gradients that agree are not small for that. LIBLINEAR's rule takes
+/// them for it, and with few instances, none of them at a bound, a problem could end far from its optimum.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gap {
     pub(crate) max: Lanes,
@@ -134,8 +135,8 @@ impl<L: DualLoss, P: ScoreSource> Epoch<'_, L, P> {
     #[inline(always)]
     fn pass<S: Simd, const FETCH: bool, const PLAIN: bool>(&mut self, simd: S) -> Pass {
         let mut running = Running::<S> {
-            max: simd.splat(f32::NEG_INFINITY),
-            min: simd.splat(f32::INFINITY),
+            max: simd.splat(0.0),
+            min: simd.splat(0.0),
             bias: simd.load(self.bias),
             shrink: Shrink { above: simd.load(&self.shrink_above), below: simd.load(&self.shrink_below) },
             entries: 0,
@@ -311,7 +312,7 @@ impl<L: DualLoss, P: ScoreSource> Epoch<'_, L, P> {
     #[inline(always)]
     fn pair_cost<S: Simd, const PLAIN: bool>(&self, simd: S, row: usize) -> Option<S::V> {
         match self.costs {
-            Some(costs) if !PLAIN => Some(simd.load(&costs.lines[costs.line_of[row] as usize])),
+            Some(costs) if !PLAIN => Some(simd.load(costs.line(row))),
             _ => None,
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Gram {
     products: Vec<Lanes>,
     /// [`Lanes`] of a row.
     stride: usize,
+    /// Inner products of each row with the sum of all.
+    pub(crate) totals: Vec<f32>,
     columns: Columns,
 }
 
@@ -31,7 +33,8 @@ impl Gram {
     pub(crate) fn new(rows: &CompactRows, isa: Option<Isa>) -> Self {
         let stride = rows.n_rows().div_ceil(LANES);
         let products = run(isa, Multiply { rows, stride });
-        Self { products, stride, columns: Columns::new(rows) }
+        let totals = products.chunks(stride.max(1)).map(sum_of).collect();
+        Self { products, stride, totals, columns: Columns::new(rows) }
     }
 
     pub(crate) fn n_rows(&self) -> usize {
@@ -43,6 +46,13 @@ impl Gram {
     pub(crate) fn row(&self, row: usize) -> &[Lanes] {
         &self.products[row * self.stride..(row + 1) * self.stride]
     }
+}
+
+/// The sum of the values of all lines.
+fn sum_of(lines: &[Lanes]) -> f32 {
+    let mut sums = Lanes::ZERO;
+    lines.iter().for_each(|line| sums.0.iter_mut().zip(line.0).for_each(|(sum, value)| *sum += value));
+    sums.0.iter().sum()
 }
 
 /// The shared entries of a cluster by feature.
@@ -150,7 +160,7 @@ impl WithSimd for WeightsOfDuals<'_> {
 /// (`cargo bench -p xmc-linear --bench products`); only their ratios matter.
 pub(crate) fn pays(rows: &CompactRows, n_groups: usize, max_iter: u32) -> bool {
     /// Passes of a solve: six to ten in leaf clusters at the default `eps`.
-    const PASSES: u32 = 7;
+    const PASSES: u32 = 5;
     /// Of an entry, to read and to change a gathered line of weights, where they fit a near cache and where not.
     const WEIGHT: f64 = 3.6;
     const FAR_WEIGHT: f64 = 6.0;

@@ -10,7 +10,8 @@
 //!
 //! Sources of the algorithms: Hsieh, Chang, Lin, Keerthi, Sundararajan, *A Dual Coordinate Descent Method for
 //! Large-scale Linear SVM*, ICML 2008 (LIBLINEAR's `L2R_L2LOSS_SVC_DUAL` and `L2R_L1LOSS_SVC_DUAL`); Yu, Huang, Lin, *Dual
-//! Coordinate Descent Methods for Logistic Regression and Maximum Entropy Models*, Machine Learning 85, 2011.
+//! Coordinate Descent Methods for Logistic Regression and Maximum Entropy Models*, Machine Learning 85, 2011; Mangasarian, Musicant,
+//! *Successive Overrelaxation for Support Vector Machines*, IEEE Transactions on Neural Networks 10(5), 1999.
 //!
 //! ```
 //! use xmc_linear::{Compactor, LaneSolver, SvmParams, Targets};
@@ -38,6 +39,7 @@ mod params;
 pub mod reference;
 mod scores;
 mod solver;
+mod start;
 mod targets;
 mod weights;
 

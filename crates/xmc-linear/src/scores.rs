@@ -5,6 +5,7 @@
 //! one by one, so that the bits do not depend on it. Instances that come back have their scores made of the dual variables anew.
 
 use crate::gram::Gram;
+use crate::start::{SumProducts, scaled_and_shifted};
 use crate::{Entry, LANES};
 use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
 use xmc_sparse::set_bits;
@@ -38,37 +39,67 @@ pub(crate) trait ScoreSource {
     /// At the end of a pass.
     #[inline(always)]
     fn end<S: Simd>(&mut self, _: S) {}
+
+    /// Products of the sums of some instances, of which each has taken a step of one in its lanes of `positive` (nothing else has happened), and of the sum of all.
+    fn products_of_sums<S: Simd>(&self, simd: S, positive: &[u16]) -> SumProducts<S>;
+
+    /// All steps so far become `scale` times as large, and every instance takes one of `shift`.
+    fn scale_and_shift<S: Simd>(&mut self, simd: S, scale: S::V, shift: S::V);
 }
 
 /// The weights of the shared features: `w·x`, and `w += step · x`.
-pub(crate) struct ByWeights<'a>(pub(crate) &'a mut [Lanes]);
+pub(crate) struct ByWeights<'a> {
+    pub(crate) weights: &'a mut [Lanes],
+    /// The sum of all instances in each feature.
+    pub(crate) totals: &'a [f32],
+}
 
 impl ScoreSource for ByWeights<'_> {
     const LARGE_OR_DENSE: bool = true;
 
     #[inline(always)]
     fn is_large(&self) -> bool {
-        self.0.len() > FETCH_ABOVE
+        self.weights.len() > FETCH_ABOVE
     }
 
     #[inline(always)]
     fn fetch<S: Simd>(&self, simd: S, entries: &[Entry]) {
         for entry in entries {
-            simd.prefetch(self.0, entry.feature as usize);
+            simd.prefetch(self.weights, entry.feature as usize);
         }
     }
 
     #[inline(always)]
     fn score<S: Simd>(&self, simd: S, _: usize, entries: &[Entry], others: [S::V; 2]) -> S::V {
-        products(simd, entries, self.0, others)
+        products(simd, entries, self.weights, others)
     }
 
     #[inline(always)]
     fn step<S: Simd>(&mut self, simd: S, _: usize, entries: &[Entry], step: S::V) {
         for entry in entries {
-            let weight = &mut self.0[entry.feature as usize];
+            let weight = &mut self.weights[entry.feature as usize];
             let moved = simd.fma(simd.splat(entry.value), step, simd.load(weight));
             simd.store(weight, moved);
+        }
+    }
+
+    #[inline(always)]
+    fn products_of_sums<S: Simd>(&self, simd: S, _: &[u16]) -> SumProducts<S> {
+        let (mut of_positives, mut with_all, mut of_all) = (simd.splat(0.0), simd.splat(0.0), 0.0);
+        for (line, &total) in self.weights.iter().zip(self.totals) {
+            let line = simd.load(line);
+            of_positives = simd.fma(line, line, of_positives);
+            with_all = simd.fma(simd.splat(total), line, with_all);
+            of_all += total * total;
+        }
+        SumProducts { of_positives, with_all, of_all }
+    }
+
+    #[inline(always)]
+    fn scale_and_shift<S: Simd>(&mut self, simd: S, scale: S::V, shift: S::V) {
+        for (line, &total) in self.weights.iter_mut().zip(self.totals) {
+            let moved = scaled_and_shifted(simd, scale, shift, total, line);
+            simd.store(line, moved);
         }
     }
 }
@@ -217,6 +248,26 @@ impl ScoreSource for ByProducts<'_> {
     #[inline(always)]
     fn end<S: Simd>(&mut self, simd: S) {
         self.apply(simd);
+    }
+
+    #[inline(always)]
+    fn products_of_sums<S: Simd>(&self, simd: S, positive: &[u16]) -> SumProducts<S> {
+        let zero = simd.splat(0.0);
+        let (mut of_positives, mut with_all, mut of_all) = (zero, zero, 0.0);
+        for ((line, &total), &positive) in self.scores.lines.iter().zip(&self.gram.totals).zip(positive) {
+            of_positives = simd.add(of_positives, simd.select(positive, simd.load(line), zero));
+            with_all = simd.add(with_all, simd.select(positive, simd.splat(total), zero));
+            of_all += total;
+        }
+        SumProducts { of_positives, with_all, of_all }
+    }
+
+    #[inline(always)]
+    fn scale_and_shift<S: Simd>(&mut self, simd: S, scale: S::V, shift: S::V) {
+        for (line, &total) in self.scores.lines.iter_mut().zip(&self.gram.totals) {
+            let moved = scaled_and_shifted(simd, scale, shift, total, line);
+            simd.store(line, moved);
+        }
     }
 }
 

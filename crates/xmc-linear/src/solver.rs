@@ -4,6 +4,7 @@ use crate::dual::{DualLoss, Hinge, Logistic, SquaredHinge};
 use crate::epoch::{Epoch, Gap, Pass, Primal};
 use crate::gram::{Gram, WeightsOfDuals};
 use crate::scores::{ByProducts, ByWeights, Keep, ScoreSource, Scores};
+use crate::start::Start;
 use crate::weights::{Solved, signed};
 use crate::{CheckedSvmParams, CompactRows, GroupWeights, Loss, Targets};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -99,6 +100,9 @@ impl LaneSolver {
         seed: u64,
     ) -> SolveReport {
         self.reset(rows, L::START);
+        if L::BEGINS_BY_CLASS && targets.taking_part.is_none() {
+            self.begin_by_class(loss, rows, targets);
+        }
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut lanes = LaneStates::new(targets.mask());
         let mut report = SolveReport::default();
@@ -111,7 +115,7 @@ impl LaneSolver {
             (report.entries, report.moved) = (report.entries + entries, report.moved + moved);
             // Shrinking removes instances within the pass: only a pass that kept all proves optimality.
             let complete = self.active.len() == rows.n_rows();
-            lanes.judge(&gap, params.eps, complete);
+            lanes.judge(&gap, params.eps, complete, report.passes >= SHRINK_AFTER);
             if lanes.live == 0 && lanes.unfinished != 0 {
                 self.activate_all(rows.n_rows());
                 lanes.wake();
@@ -155,6 +159,21 @@ impl LaneSolver {
         self.primal.bias = Lanes::ZERO;
     }
 
+    /// Moves everything from zero to where [`Start`] says.
+    fn begin_by_class<L: DualLoss>(&mut self, loss: L, rows: &CompactRows, targets: &Targets) {
+        let Self { primal: Primal { sparse, dense, bias }, duals, scores, isa, .. } = self;
+        match &rows.gram {
+            None => {
+                let source = ByWeights { weights: sparse, totals: &rows.totals };
+                run(*isa, Start { loss, source, rows, targets, dense, bias, duals });
+            }
+            Some(gram) => {
+                let source = ByProducts { gram, scores };
+                run(*isa, Start { loss, source, rows, targets, dense, bias, duals });
+            }
+        }
+    }
+
     fn activate_all(&mut self, n_rows: usize) {
         self.active.clear();
         self.active.extend(0..n_rows as u32);
@@ -169,7 +188,8 @@ impl LaneSolver {
     ) -> Pass {
         let Some(gram) = &rows.gram else {
             let mut weights = take(&mut self.primal.sparse);
-            let pass = self.pass_by(ByWeights(&mut weights), loss, rows, targets, lanes);
+            let source = ByWeights { weights: &mut weights, totals: &rows.totals };
+            let pass = self.pass_by(source, loss, rows, targets, lanes);
             self.primal.sparse = weights;
             return pass;
         };
@@ -226,6 +246,10 @@ struct LaneStates {
     shrink_below: Lanes,
 }
 
+/// Passes before the first instances are left out. A pass that has left out any proves nothing, and needs one over all instances after it: what the few that
+/// all sixteen lanes leave out would cost is less, unless there are many passes.
+const SHRINK_AFTER: u32 = 12;
+
 /// Bounds that no gradient exceeds.
 const SHRINK_NOTHING: [Lanes; 2] = [Lanes([f32::INFINITY; LANES]), Lanes([f32::NEG_INFINITY; LANES])];
 
@@ -235,20 +259,20 @@ impl LaneStates {
         Self { live: mask, unfinished: mask, shrink_above, shrink_below }
     }
 
-    /// Rests the lanes that have converged on the active set, and finishes them when that was the whole set.
-    fn judge(&mut self, gap: &Gap, eps: f32, complete: bool) {
+    /// Rests the lanes that have converged on the active set, and finishes them when that was the whole set; lets the next pass `shrink`.
+    fn judge(&mut self, gap: &Gap, eps: f32, complete: bool, shrink: bool) {
         let judged = self.live;
         for lane in (0..LANES).filter(|lane| judged >> lane & 1 == 1) {
             let (max, min) = (gap.max.0[lane], gap.min.0[lane]);
-            // An empty active set leaves max below min: converged as well.
+            // An empty active set leaves both at zero: converged as well.
             if max - min <= eps {
                 self.live &= !(1 << lane);
                 if complete {
                     self.unfinished &= !(1 << lane);
                 }
             }
-            self.shrink_above.0[lane] = if max > 0.0 { max } else { f32::INFINITY };
-            self.shrink_below.0[lane] = if min < 0.0 { min } else { f32::NEG_INFINITY };
+            self.shrink_above.0[lane] = if shrink && max > 0.0 { max } else { f32::INFINITY };
+            self.shrink_below.0[lane] = if shrink && min < 0.0 { min } else { f32::NEG_INFINITY };
         }
     }
 

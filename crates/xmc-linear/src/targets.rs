@@ -82,8 +82,7 @@ impl Targets {
 
     /// What the pairs of an instance cost.
     pub(crate) fn pair_costs(&self, row: usize) -> Lanes {
-        let ones = Lanes([1.0; LANES]);
-        self.costs.as_ref().map_or(ones, |costs| costs.lines[costs.line_of[row] as usize])
+        self.costs.as_ref().map_or(Lanes([1.0; LANES]), |costs| *costs.line(row))
     }
 
     /// Lanes that have a label.
@@ -93,6 +92,12 @@ impl Targets {
 }
 
 impl PairCosts {
+    /// What the pairs of an instance cost.
+    #[inline(always)]
+    pub(crate) fn line(&self, row: usize) -> &Lanes {
+        &self.lines[self.line_of[row] as usize]
+    }
+
     fn new<L: AsRef<[u32]>, C: AsRef<[f32]>>(positive: &[u16], lists: &[L], costs: &[C]) -> Self {
         let n_lines = 1 + positive.iter().filter(|&&lanes| lanes != 0).count();
         let ones = Lanes([1.0; LANES]);

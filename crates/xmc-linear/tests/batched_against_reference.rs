@@ -221,7 +221,7 @@ fn the_bits_are_those_of_any_other_machine() {
             let all = values.iter().chain(&dense).chain(&bias);
             all.fold(0u32, |hash, value| hash.rotate_left(5).wrapping_mul(0x9e37_79b1) ^ value.to_bits())
         });
-        assert_eq!(hashes, [4_144_743_337, 3_514_700_903], "{isa:?}");
+        assert_eq!(hashes, [4_265_195_514, 3_514_700_903], "{isa:?}");
     }
 }
 
@@ -253,7 +253,7 @@ fn products_give_the_bits_of_any_other_machine() {
             let all = values.iter().chain(&bias);
             all.fold(0u32, |hash, value| hash.rotate_left(5).wrapping_mul(0x9e37_79b1) ^ value.to_bits())
         });
-        assert_eq!(hashes, [64_144_846, 4_059_493_059], "{isa:?}");
+        assert_eq!(hashes, [3_455_416_038, 3_433_524_341], "{isa:?}");
     }
 }
 

@@ -13,7 +13,9 @@ use xmc_tree::SearchParams;
 ///
 /// ```
 /// # use xmc::*;
-/// # let dataset = Dataset::from_examples([("red shoes", vec!["shoes"]), ("red hat", vec!["hats"])]);
+/// # let shoes = ["red shoes", "blue shoes"].map(|text| (text, vec!["shoes"]));
+/// # let hats = ["red hat", "blue hat"].map(|text| (text, vec!["hats"]));
+/// # let dataset = Dataset::from_examples([shoes, hats].concat());
 /// # let words = Model::train(&dataset, TrainParams::default())?;
 /// # let other = TrainParams { seed: 1, ..TrainParams::default() };
 /// # let pieces = Model::train(&dataset, other)?;

@@ -241,10 +241,15 @@ impl Counts {
         let lists = 4 * self.instances_of_nodes(params) + POINTER * 2 * self.labels;
         let worker = 4 * (self.features + self.rows);
         let row = 20 + 64 + 12 + 4 * self.n_dense;
-        let root = ENTRY * self.entries + row * self.rows + 64 * self.shared + 8 * self.features;
+        let root = self.root_weights() + row * self.rows + 8 * self.features;
         // A second thread is at a cluster below the root meanwhile.
         let second = if threads > 1 { (root as f64 * self.share_of_second(params)) as u64 } else { 0 };
         self.data() + lists + threads * worker + 8 * self.features + root + second
+    }
+
+    /// Bytes of the root's entries, and of a line of weights and a sum for each feature that several instances have.
+    fn root_weights(&self) -> u64 {
+        ENTRY * self.entries + (64 + 4) * self.shared
     }
 
     /// The share of the instances that a cluster below the root has. Half of an instance's labels are taken to be where chance would have them, and
@@ -277,7 +282,7 @@ impl Counts {
     /// Bytes of solving when at most `part` weights of a layer wait, of `weights` in all.
     fn weights(&self, params: &TrainParams, threads: u64, part: u64, weights: u64) -> u64 {
         // While the root is solved, about half as much waits; then its memory is free again.
-        let root = 64 * self.shared + ENTRY * self.entries;
+        let root = self.root_weights();
         let waiting = (WAITING * (OPEN_LAYERS * part).min(weights) as f64) as u64;
         self.weights_base(params, threads) + (waiting / 2).max(waiting.saturating_sub(root))
     }
@@ -301,7 +306,7 @@ impl Counts {
         limited.tree.node_entries = Some(node_entries.clamp(MIN_NODE_ENTRIES, most));
         limited.tree.nodes_at_once = Some(NODES_AT_ONCE as usize);
         let least = (WAITING * (OPEN_LAYERS * MIN_PART_WEIGHTS) as f64) as u64;
-        let root = 64 * self.shared + ENTRY * self.entries;
+        let root = self.root_weights();
         let room = room("weights", self.weights_base(params, THREADS), least)?;
         // The other way round: see `weights`.
         let waiting = (2 * room).min(room + root);
