@@ -159,7 +159,7 @@ impl WithSimd for WeightsOfDuals<'_> {
 /// Nanoseconds on one core of a server (Sapphire Rapids, AVX-512), fitted to clusters of 50 to 1,600 rows with 5 to 600 shared entries each
 /// (`cargo bench -p xmc-linear --bench products`); only their ratios matter.
 pub(crate) fn pays(rows: &CompactRows, n_groups: usize, max_iter: u32) -> bool {
-    /// Passes of a solve: six to ten in leaf clusters at the default `eps`.
+    /// Passes of a solve, with what it begins with: four to six in leaf clusters at the default `eps`.
     const PASSES: u32 = 5;
     /// Of an entry, to read and to change a gathered line of weights, where they fit a near cache and where not.
     const WEIGHT: f64 = 3.6;

@@ -5,7 +5,7 @@
 //! one by one, so that the bits do not depend on it. Instances that come back have their scores made of the dual variables anew.
 
 use crate::gram::Gram;
-use crate::start::{SumProducts, scaled_and_shifted};
+use crate::start::{SumProducts, scale_and_shift};
 use crate::{Entry, LANES};
 use xmc_sparse::kernels::{Lanes, Simd, WithSimd};
 use xmc_sparse::set_bits;
@@ -85,22 +85,12 @@ impl ScoreSource for ByWeights<'_> {
 
     #[inline(always)]
     fn products_of_sums<S: Simd>(&self, simd: S, _: &[u16]) -> SumProducts<S> {
-        let (mut of_positives, mut with_all, mut of_all) = (simd.splat(0.0), simd.splat(0.0), 0.0);
-        for (line, &total) in self.weights.iter().zip(self.totals) {
-            let line = simd.load(line);
-            of_positives = simd.fma(line, line, of_positives);
-            with_all = simd.fma(simd.splat(total), line, with_all);
-            of_all += total * total;
-        }
-        SumProducts { of_positives, with_all, of_all }
+        SumProducts::zero(simd).with_lines(simd, self.weights, self.totals)
     }
 
     #[inline(always)]
     fn scale_and_shift<S: Simd>(&mut self, simd: S, scale: S::V, shift: S::V) {
-        for (line, &total) in self.weights.iter_mut().zip(self.totals) {
-            let moved = scaled_and_shifted(simd, scale, shift, total, line);
-            simd.store(line, moved);
-        }
+        scale_and_shift(simd, scale, shift, self.weights, self.totals);
     }
 }
 
@@ -264,10 +254,7 @@ impl ScoreSource for ByProducts<'_> {
 
     #[inline(always)]
     fn scale_and_shift<S: Simd>(&mut self, simd: S, scale: S::V, shift: S::V) {
-        for (line, &total) in self.scores.lines.iter_mut().zip(&self.gram.totals) {
-            let moved = scaled_and_shifted(simd, scale, shift, total, line);
-            simd.store(line, moved);
-        }
+        scale_and_shift(simd, scale, shift, &mut self.scores.lines, &self.gram.totals);
     }
 }
 

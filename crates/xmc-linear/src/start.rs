@@ -136,30 +136,24 @@ impl<L: DualLoss, P: ScoreSource> Start<'_, L, P> {
 
     /// The sum of all instances in each dense column.
     #[inline(always)]
-    fn dense_totals<S: Simd>(&self, simd: S) -> Vec<Lanes> {
+    fn dense_totals<S: Simd>(&self, simd: S) -> Vec<f32> {
         let mut totals = vec![Lanes::ZERO; self.rows.dense_stride()];
-        for row in 0..if totals.is_empty() { 0 } else { self.rows.n_rows() } {
-            for (total, columns) in totals.iter_mut().zip(self.rows.dense_row(row)) {
+        for row in self.rows.dense.chunks_exact(totals.len().max(1)) {
+            for (total, columns) in totals.iter_mut().zip(row) {
                 let sum = simd.add(simd.load(total), simd.load(columns));
                 simd.store(total, sum);
             }
         }
-        totals
+        totals.iter().flat_map(|totals| totals.0).collect()
     }
 
     #[inline(always)]
-    fn products<S: Simd>(&self, simd: S, dense_totals: &[Lanes]) -> Products {
-        let SumProducts { mut of_positives, mut with_all, mut of_all } =
-            self.source.products_of_sums(simd, &self.targets.positive);
-        for (total, line) in dense_totals.iter().flat_map(|totals| totals.0).zip(self.dense.iter()) {
-            let line = simd.load(line);
-            of_positives = simd.fma(line, line, of_positives);
-            with_all = simd.fma(simd.splat(total), line, with_all);
-            of_all += total * total;
-        }
-        let mut products = Products { of_positives: Lanes::ZERO, with_all: Lanes::ZERO, of_all };
-        simd.store(&mut products.of_positives, of_positives);
-        simd.store(&mut products.with_all, with_all);
+    fn products<S: Simd>(&self, simd: S, dense_totals: &[f32]) -> Products {
+        let of_sparse = self.source.products_of_sums(simd, &self.targets.positive);
+        let all = of_sparse.with_lines(simd, self.dense, dense_totals);
+        let mut products = Products { of_positives: Lanes::ZERO, with_all: Lanes::ZERO, of_all: all.of_all };
+        simd.store(&mut products.of_positives, all.of_positives);
+        simd.store(&mut products.with_all, all.with_all);
         products
     }
 
@@ -170,16 +164,13 @@ impl<L: DualLoss, P: ScoreSource> Start<'_, L, P> {
         simd: S,
         of_positives: &Lanes,
         of_negatives: &Lanes,
-        dense_totals: &[Lanes],
+        dense_totals: &[f32],
     ) {
         let (of_positives, of_negatives) = (simd.load(of_positives), simd.load(of_negatives));
         let scale = simd.add(of_positives, of_negatives);
         let shift = simd.sub(simd.splat(0.0), of_negatives);
         self.source.scale_and_shift(simd, scale, shift);
-        for (total, line) in dense_totals.iter().flat_map(|totals| totals.0).zip(self.dense.iter_mut()) {
-            let moved = scaled_and_shifted(simd, scale, shift, total, line);
-            simd.store(line, moved);
-        }
+        scale_and_shift(simd, scale, shift, self.dense, dense_totals);
         for (duals, &positive) in self.duals.iter_mut().zip(&self.targets.positive) {
             simd.store(duals, simd.select(positive, of_positives, of_negatives));
         }
@@ -193,16 +184,39 @@ pub(crate) struct SumProducts<S: Simd> {
     pub(crate) of_all: f32,
 }
 
-/// `scale · line + shift · total`.
+impl<S: Simd> SumProducts<S> {
+    /// Of no features.
+    #[inline(always)]
+    pub(crate) fn zero(simd: S) -> Self {
+        Self { of_positives: simd.splat(0.0), with_all: simd.splat(0.0), of_all: 0.0 }
+    }
+
+    /// With further features: a line of the positives' sums for each, and the sum of all instances.
+    #[inline(always)]
+    pub(crate) fn with_lines(mut self, simd: S, lines: &[Lanes], totals: &[f32]) -> Self {
+        for (line, &total) in lines.iter().zip(totals) {
+            let line = simd.load(line);
+            self.of_positives = simd.fma(line, line, self.of_positives);
+            self.with_all = simd.fma(simd.splat(total), line, self.with_all);
+            self.of_all += total * total;
+        }
+        self
+    }
+}
+
+/// `scale · line + shift · total` in place of each line.
 #[inline(always)]
-pub(crate) fn scaled_and_shifted<S: Simd>(
+pub(crate) fn scale_and_shift<S: Simd>(
     simd: S,
     scale: S::V,
     shift: S::V,
-    total: f32,
-    line: &Lanes,
-) -> S::V {
-    simd.fma(scale, simd.load(line), simd.mul(shift, simd.splat(total)))
+    lines: &mut [Lanes],
+    totals: &[f32],
+) {
+    for (line, &total) in lines.iter_mut().zip(totals) {
+        let moved = simd.fma(scale, simd.load(line), simd.mul(shift, simd.splat(total)));
+        simd.store(line, moved);
+    }
 }
 
 #[cfg(test)]
