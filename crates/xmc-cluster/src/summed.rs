@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use xmc_sparse::kernels::{Simd, WithSimd, dispatch};
-use xmc_sparse::{Csr, Features, SparseRow};
+use xmc_sparse::{Csr, Features, SparseRow, run_in_order};
 
 /// Entries that the sums of a node may have for them to be made, unless told otherwise ([`SummedRows::limits`]): at most 512 MiB.
 pub const NODE_ENTRIES: u64 = 1 << 27;
@@ -97,9 +97,8 @@ impl<'a> SummedRows<'a> {
     /// The rows themselves as the root of a recursion, and their dense part.
     pub(crate) fn make(&self, ids: &[u32]) -> (Node, Option<Array2<f32>>) {
         let (n_features, n_dense) = (self.instances.n_features, self.x.n_dense());
-        let row = |sum: &mut Sum<'_>, (row, &id): (usize, &u32)| sum.unit(id as usize, row as u32);
-        let rows = ids.par_iter().enumerate().with_min_len(MIN_TASK_ROWS);
-        let (rows, dense): (Vec<_>, Vec<_>) = rows.map_init(|| Sum::new(self), row).unzip();
+        let row = |sum: &mut Sum<'_>, row: usize| sum.unit(ids[row] as usize, row as u32);
+        let (rows, dense): (Vec<_>, Vec<_>) = self.sum_each(ids.len(), row).unzip();
         let dense = (n_dense > 0).then(|| Array2::from_shape_vec((ids.len(), n_dense), dense.concat()));
         let dense = dense.map(|dense| dense.expect("invariant: all rows are equally wide"));
         (Node::new(rows, n_features), dense)
@@ -110,8 +109,20 @@ impl<'a> SummedRows<'a> {
     }
 
     fn scales(&self) -> Vec<(f32, f32)> {
-        let rows = (0..self.n_rows()).into_par_iter().with_min_len(MIN_TASK_ROWS);
-        rows.map_init(|| Sum::new(self), Sum::scale).collect()
+        self.sum_each(self.n_rows(), Sum::scale).collect()
+    }
+
+    /// What `of` makes of each of `n_rows` sums. A few at a time, as labels with very many instances may stand together.
+    fn sum_each<'s, T: Send>(
+        &'s self,
+        n_rows: usize,
+        of: impl Fn(&mut Sum<'s>, usize) -> T + Sync,
+    ) -> impl Iterator<Item = T> {
+        let task = |sum: &mut Sum<'s>, task: usize| {
+            let first = task * MIN_TASK_ROWS;
+            (first..(first + MIN_TASK_ROWS).min(n_rows)).map(|row| of(sum, row)).collect::<Vec<_>>()
+        };
+        run_in_order(n_rows.div_ceil(MIN_TASK_ROWS), || Sum::new(self), task).into_iter().flatten()
     }
 
     /// The sparse parts that row `id` is the sum of.

@@ -26,18 +26,21 @@ pub fn run_few_in_order<S, T: Send>(
 ) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::with_capacity(n_jobs));
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&number| number < n_jobs);
     let work = || {
+        // A thread that comes when all is taken needs no state.
+        let Some(mut number) = take() else { return };
         let mut state = state();
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= n_jobs {
-                return;
-            }
             let result = job(&mut state, number);
             results
                 .lock()
                 .expect("invariant: no thread panics while it holds the lock")
                 .push((number, result));
+            match take() {
+                Some(next) => number = next,
+                None => return,
+            }
         }
     };
     rayon::scope(|scope| {

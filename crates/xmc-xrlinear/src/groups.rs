@@ -4,6 +4,7 @@
 //! as one ([`Fold`]), and a model that keeps one record for all of them predicts what it would predict otherwise.
 
 use crate::XrLinearError;
+use rayon::prelude::*;
 use xmc_linear::Fold;
 use xmc_sparse::Csr;
 use xmc_store::{Buffer, Container, ModelWriter};
@@ -216,24 +217,27 @@ impl GroupFold {
 /// For each column the number of its group: columns with the same entries are one, numbered by their first columns. Entries are told
 /// apart by sums of 128-bit hashes.
 fn equal_columns(x: &Csr) -> Vec<u32> {
-    let mut hashes = vec![0u128; x.n_cols()];
-    for (row, entries) in (0u32..).zip(x.rows()) {
-        for (column, value) in entries.iter() {
-            let mut entry = [0; 8];
-            entry[..4].copy_from_slice(&row.to_le_bytes());
-            entry[4..].copy_from_slice(&value.to_bits().to_le_bytes());
-            let hash = &mut hashes[column as usize];
-            *hash = hash.wrapping_add(xxh3_128(&entry));
+    let hashes = column_hashes(x);
+    let mut firsts = vec![NONE; x.n_cols()];
+    let group = |firsts: &mut [u32], columns: &mut Vec<(u128, u32)>| {
+        columns.sort_unstable();
+        for group in columns.chunk_by(|a, b| a.0 == b.0) {
+            group.iter().for_each(|&(_, column)| firsts[column as usize] = group[0].1);
         }
+        columns.clear();
+    };
+    // Equal columns have their first entries in the same row, so that those of one row are compared at a time; the empty ones come last.
+    let mut columns = Vec::new();
+    for row in x.rows() {
+        let new = row.indices.iter().filter(|&&column| firsts[column as usize] == NONE);
+        columns.extend(new.map(|&column| (hashes[column as usize], column)));
+        group(&mut firsts, &mut columns);
     }
-    let mut by_hash: Vec<u32> = (0..x.n_cols() as u32).collect();
-    by_hash.sort_unstable_by_key(|&column| (hashes[column as usize], column));
-    // The first column of each group, then the groups in the order of these.
-    let mut groups = vec![0; x.n_cols()];
-    let same = |a: &u32, b: &u32| hashes[*a as usize] == hashes[*b as usize];
-    for group in by_hash.chunk_by(same) {
-        group.iter().for_each(|&column| groups[column as usize] = group[0]);
-    }
+    let empty = (0u32..).zip(&firsts).filter(|(_, first)| **first == NONE);
+    columns.extend(empty.map(|(column, _)| (0, column)));
+    group(&mut firsts, &mut columns);
+    // The groups in the order of their first columns.
+    let mut groups = firsts;
     let mut n_groups = 0;
     for column in 0..groups.len() {
         let first = groups[column] as usize;
@@ -245,6 +249,33 @@ fn equal_columns(x: &Csr) -> Vec<u32> {
         };
     }
     groups
+}
+
+/// What is not a column.
+const NONE: u32 = u32::MAX;
+
+/// Most ranges of columns that are hashed beside each other: each finds its entries in every row.
+const RANGES: usize = 16;
+
+/// For each column the sum of its entries' hashes, whatever the order they come in.
+fn column_hashes(x: &Csr) -> Vec<u128> {
+    let mut hashes = vec![0u128; x.n_cols()];
+    let range = x.n_cols().div_ceil(rayon::current_num_threads().min(RANGES)).max(1);
+    hashes.par_chunks_mut(range).enumerate().for_each(|(number, hashes)| {
+        let (first, end) = (number * range, number * range + hashes.len());
+        for (row, entries) in (0u32..).zip(x.rows()) {
+            let from = entries.indices.partition_point(|&column| (column as usize) < first);
+            let to = entries.indices.partition_point(|&column| (column as usize) < end);
+            for (&column, value) in entries.indices[from..to].iter().zip(&entries.values[from..to]) {
+                let mut entry = [0; 8];
+                entry[..4].copy_from_slice(&row.to_le_bytes());
+                entry[4..].copy_from_slice(&value.to_bits().to_le_bytes());
+                let hash = &mut hashes[column as usize - first];
+                *hash = hash.wrapping_add(xxh3_128(&entry));
+            }
+        }
+    });
+    hashes
 }
 
 #[cfg(test)]
