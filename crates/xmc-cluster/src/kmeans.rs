@@ -6,10 +6,12 @@ use crate::params::BalancedKMeansParams;
 use crate::summed::{SumRows, SummedRows};
 use crate::sums::{NodeRows, Rows};
 use crate::{ClusterError, Partition, Seeding};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use rand::RngCore;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use xmc_sparse::{Features, NoProgress, Progress, run_few_in_order};
 
 /// Recursive balanced 2-means over sparse rows, dense rows or both.
@@ -72,13 +74,13 @@ impl BalancedKMeans {
     }
 
     /// As [`fit_with_progress`](Self::fit_with_progress), for rows that are not there. They are made for a node at a time, where that is
-    /// faster, and for as many nodes at once as there are threads.
+    /// faster, and for as many nodes at once as there are threads; `rows` are gone when the last one has its own.
     ///
     /// # Errors
     /// As [`fit`](Self::fit), [`ClusterError::NotDense`] with any [`Seeding::Linfa`](crate::Seeding::Linfa).
     pub fn fit_summed(
         &self,
-        rows: &SummedRows<'_>,
+        rows: SummedRows<'_>,
         progress: &dyn Progress,
     ) -> Result<Partition, ClusterError> {
         let n_rows = rows.n_rows();
@@ -112,6 +114,29 @@ impl BalancedKMeans {
     fn node_seeds(&self) -> Vec<u64> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.params.seed);
         (0..(1usize << self.params.depth) - 1).map(|_| rng.next_u64()).collect()
+    }
+}
+
+/// What nodes are made of, until the last one is.
+struct Maker<'a> {
+    rows: RwLock<Option<SummedRows<'a>>>,
+    n_to_make: AtomicUsize,
+}
+
+impl<'a> Maker<'a> {
+    fn new(rows: SummedRows<'a>, n_to_make: usize) -> Self {
+        Self { rows: RwLock::new(Some(rows)), n_to_make: AtomicUsize::new(n_to_make) }
+    }
+
+    /// As [`SummedRows::make`].
+    fn make(&self, ids: &[u32]) -> (Node, Option<Array2<f32>>) {
+        let rows = self.rows.read().expect("invariant: no thread panics while it writes");
+        let made = rows.as_ref().expect("invariant: rows are there until the last node is made").make(ids);
+        drop(rows);
+        if self.n_to_make.fetch_sub(1, Ordering::AcqRel) == 1 {
+            *self.rows.write().expect("invariant: no thread panics while it writes") = None;
+        }
+        made
     }
 }
 
@@ -165,11 +190,11 @@ impl Recursion<'_> {
     }
 
     /// The leaves of rows that are not there.
-    fn descend_summed(&self, rows: &SummedRows<'_>) -> Vec<Vec<u32>> {
+    fn descend_summed(&self, rows: SummedRows<'_>) -> Vec<Vec<u32>> {
         let (mut made, mut open) = (Vec::new(), vec![((0..rows.n_rows() as u32).collect(), Place::ROOT)]);
         // The last one first, so that nodes come to `made` from the left to the right.
         while let Some((ids, at)) = open.pop() {
-            let node = SumRows::new(rows, ids);
+            let node = SumRows::new(&rows, ids);
             if at.level == self.params.depth || !node.pays() {
                 made.push((node.into_ids(), at));
                 continue;
@@ -182,16 +207,18 @@ impl Recursion<'_> {
             open.extend([(ids(right), to_right), (ids(left), to_left)]);
         }
         // Not by rayon's own means: a thread that waits within one node would begin others, and have their rows in memory as well.
-        let descend = |(): &mut (), job: usize| self.descend_made(rows, &made[job]);
-        run_few_in_order(rows.at_once, made.len(), || (), descend).concat()
+        let n_to_make = made.iter().filter(|(_, at)| at.level < self.params.depth).count();
+        let (at_once, maker) = (rows.at_once, Maker::new(rows, n_to_make));
+        let descend = |(): &mut (), job: usize| self.descend_made(&maker, &made[job]);
+        run_few_in_order(at_once, made.len(), || (), descend).concat()
     }
 
     /// The leaves under a node whose rows are made here.
-    fn descend_made(&self, rows: &SummedRows<'_>, (ids, at): &(Vec<u32>, Place)) -> Vec<Vec<u32>> {
+    fn descend_made(&self, maker: &Maker<'_>, (ids, at): &(Vec<u32>, Place)) -> Vec<Vec<u32>> {
         if at.level == self.params.depth {
             return vec![ids.clone()];
         }
-        let (node, dense) = rows.make(ids);
+        let (node, dense) = maker.make(ids);
         let mut leaves = self.descend(dense.as_ref().map(|dense| dense.view()), node, *at);
         leaves.iter_mut().flatten().for_each(|row| *row = ids[*row as usize]);
         leaves

@@ -269,7 +269,7 @@ fn rows_that_are_not_there_are_clustered_as_those_that_are() {
     for limit in [Some(70_000), Some(1), None] {
         let fit = || {
             let rows = SummedRows::new(&shares, &x).limits(limit, Some(2));
-            kmeans.fit_summed(&rows, &NoProgress).unwrap()
+            kmeans.fit_summed(rows, &NoProgress).unwrap()
         };
         let summed = in_pool(3, fit);
         assert_eq!(summed.n_leaves(), 32);
@@ -297,7 +297,7 @@ fn check_topics(summed: &Partition, there: &Partition) {
 fn what_summed_rows_cannot_be_is_refused() {
     let (shares, x) = topics(2);
     let fit = |params: BalancedKMeansParams| {
-        params.check().unwrap().fit_summed(&SummedRows::new(&shares, &x), &NoProgress)
+        params.check().unwrap().fit_summed(SummedRows::new(&shares, &x), &NoProgress)
     };
     let dense = fit(BalancedKMeans::params().depth(1).seeding(Seeding::Linfa));
     assert!(matches!(dense, Err(ClusterError::NotDense { n_dense: 0, .. })));

@@ -7,6 +7,7 @@
 //! distinct n-grams of a text collection are of this kind). Both are exact.
 
 use crate::gram::{self, Gram};
+use std::sync::{Arc, OnceLock};
 use xmc_sparse::kernels::{LANES, Lanes};
 use xmc_sparse::{Features, Row, SparseRow};
 
@@ -42,8 +43,9 @@ pub struct CompactRows {
     pub(crate) entries: Vec<Entry>,
     /// Original feature numbers: the shared ones, then the own ones row by row.
     features: Vec<u32>,
-    /// [`Fold::roots`] of the features, in the same order; empty without a fold.
-    pub(crate) roots: Vec<f32>,
+    /// [`Fold::roots`] of all numbers, where there is a fold; and of the features, in their order, when weights are taken.
+    fold: Option<Arc<[f32]>>,
+    roots: OnceLock<Vec<f32>>,
     n_shared: usize,
     /// The sum of all rows in each shared feature.
     pub(crate) totals: Vec<f32>,
@@ -70,6 +72,11 @@ impl CompactRows {
     #[must_use]
     pub fn with_products_if_they_pay(self, n_groups: usize, max_iter: u32) -> Self {
         if gram::pays(&self, n_groups, max_iter) { self.with_products() } else { self }
+    }
+
+    /// Frees what only solving needs, which is most: after the last group of labels is solved, and before its weights are taken.
+    pub fn forget_entries(&mut self) {
+        (self.entries, self.dense, self.gram) = Default::default();
     }
 
     /// Whether the rows are solved in their inner products.
@@ -112,6 +119,12 @@ impl CompactRows {
         self.features
     }
 
+    /// [`Fold::roots`] of the features, in their order; empty without a fold.
+    pub(crate) fn roots(&self) -> &[f32] {
+        let Some(roots) = &self.fold else { return &[] };
+        self.roots.get_or_init(|| self.features.iter().map(|&number| roots[number as usize]).collect())
+    }
+
     /// The shared entries of row `row`.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> (RowHead, &[Entry]) {
@@ -147,7 +160,7 @@ pub struct Fold<'a> {
     /// For each column its number among those that are left, or [`Fold::STOOD_FOR`].
     pub numbers: &'a [u32],
     /// For each number the square root of the number of columns that it stands for.
-    pub roots: &'a [f32],
+    pub roots: &'a Arc<[f32]>,
 }
 
 impl Fold<'_> {
@@ -224,9 +237,7 @@ impl<'a> Compactor<'a> {
         self.touched.clear();
         // The list of the root's features is not worth keeping for the clusters below.
         self.touched.shrink_to(KEEP_TOUCHED);
-        if let Some(fold) = &self.fold {
-            out.roots = out.features.iter().map(|&number| fold.roots[number as usize]).collect();
-        }
+        out.fold = self.fold.map(|fold| Arc::clone(fold.roots));
         out
     }
 
@@ -318,14 +329,11 @@ mod tests {
             [vec![(0, 1.0), (2, 1.0), (5, 2.0)], vec![(0, 3.0), (1, 0.5), (2, 3.0), (3, 0.5), (4, 0.5)]];
         let x = Features::from_sparse(Csr::from_rows(6, rows).unwrap());
         let (none, two, three) = (Fold::STOOD_FOR, 2f32.sqrt(), 3f32.sqrt());
-        let fold = Fold { numbers: &[0, 1, none, none, none, 2], roots: &[two, three, 1.0] };
+        let fold = Fold { numbers: &[0, 1, none, none, none, 2], roots: &[two, three, 1.0].into() };
         let rows = Compactor::folding(fold).compact(&x, &[0, 1], None, 1.0);
         assert_eq!((rows.n_shared(), rows.n_features()), (1, 3));
         assert_eq!((0..3).map(|f| rows.original_feature(f)).collect::<Vec<_>>(), [0, 2, 1]);
-        assert_eq!(
-            (&rows.own_values[..], &rows.roots[..]),
-            (&[2.0, 0.5 * three][..], &[two, 1.0, three][..])
-        );
+        assert_eq!((&rows.own_values[..], rows.roots()), (&[2.0, 0.5 * three][..], &[two, 1.0, three][..]));
         assert_eq!(rows.row(1).1, [Entry { feature: 0, value: 3.0 * two }]);
         assert_eq!((rows.heads[1].norm, rows.heads[1].own_norm), (19.75, 0.75));
     }

@@ -88,7 +88,7 @@ impl LaneSolver {
     }
 
     fn solved<'a>(&'a self, rows: &'a CompactRows, targets: &'a Targets) -> Solved<'a> {
-        Solved { rows, targets, primal: &self.primal, alpha: &self.duals }
+        Solved { rows, roots: rows.roots(), targets, primal: &self.primal, alpha: &self.duals }
     }
 
     fn descend<L: DualLoss>(

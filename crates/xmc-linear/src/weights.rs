@@ -72,6 +72,8 @@ pub(crate) fn signed(alpha: &Lanes, positive: u16) -> Lanes {
 /// A solved group.
 pub(crate) struct Solved<'a> {
     pub(crate) rows: &'a CompactRows,
+    /// [`CompactRows::roots`].
+    pub(crate) roots: &'a [f32],
     pub(crate) targets: &'a Targets,
     pub(crate) primal: &'a Primal,
     pub(crate) alpha: &'a [Lanes],
@@ -187,7 +189,7 @@ impl Solved<'_> {
     /// The weights of `feature` that each of the columns has that it stands for.
     #[inline(always)]
     fn of_each<S: Simd>(&self, simd: S, feature: usize, weights: S::V) -> S::V {
-        match self.rows.roots.get(feature) {
+        match self.roots.get(feature) {
             Some(&root) if root > 1.0 => simd.div(weights, simd.splat(root)),
             _ => weights,
         }

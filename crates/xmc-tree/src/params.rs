@@ -222,7 +222,7 @@ impl TreeBuilder {
             LabelRows::Sums(_) if self.params.seeding == Seeding::Linfa => {
                 kmeans.fit_with_progress(&*labels.make()?, progress)
             }
-            LabelRows::Sums(sums) => kmeans.fit_summed(&sums.as_rows(&self.params), progress),
+            LabelRows::Sums(sums) => kmeans.fit_summed(sums.as_rows(&self.params), progress),
         }?;
         let tree = LabelTree::from_layers(self.collapse(&partition, n_labels)?)?;
         tree.with_max_depth(self.params.max_depth.unwrap_or(usize::MAX))

@@ -5,6 +5,7 @@
 
 use crate::XrLinearError;
 use rayon::prelude::*;
+use std::sync::Arc;
 use xmc_linear::Fold;
 use xmc_sparse::Csr;
 use xmc_store::{Buffer, Container, ModelWriter};
@@ -205,7 +206,7 @@ impl FeatureGroups {
 #[derive(Debug, PartialEq)]
 pub(crate) struct GroupFold {
     numbers: Vec<u32>,
-    roots: Vec<f32>,
+    roots: Arc<[f32]>,
 }
 
 impl GroupFold {
@@ -299,14 +300,17 @@ mod tests {
 
     #[test]
     fn equal_columns_are_a_group() {
-        assert_eq!(equal_columns(&sample()), [0, 1, 2, 0, 3, 0, 2]);
+        for n_threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            assert_eq!(pool.install(|| equal_columns(&sample())), [0, 1, 2, 0, 3, 0, 2]);
+        }
         let groups = FeatureGroups::of(&sample());
         assert_eq!(groups.n_records(), 4);
         assert_eq!([0, 1, 2, 3, 4, 5, 6].map(|feature| groups.record_of(feature)), [0, 1, 2, 0, 3, 0, 2]);
         assert_eq!(groups.record_of(7), NO_RECORD);
         let (none, fold) = (Fold::STOOD_FOR, groups.to_solve().unwrap());
         assert_eq!(fold.get().numbers, [0, 1, 2, none, 3, none, none]);
-        assert_eq!(fold.get().roots, [3f32.sqrt(), 1.0, 2f32.sqrt(), 1.0]);
+        assert_eq!(fold.get().roots[..], [3f32.sqrt(), 1.0, 2f32.sqrt(), 1.0]);
     }
 
     #[test]

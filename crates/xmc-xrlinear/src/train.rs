@@ -15,10 +15,8 @@ use crate::{CheckedXrLinearParams, LayerWeights, RelevanceMode, XrLinearError, r
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Mutex;
-use xmc_linear::{
-    CheckedSvmParams, CompactRows, Compactor, GroupWeights, LANES, LaneSolver, SolveReport, Targets,
-};
+use std::sync::{Mutex, MutexGuard};
+use xmc_linear::{CompactRows, Compactor, LANES, LaneSolver, SolveReport, Targets};
 use xmc_sparse::{Csr, Features, Progress, run_in_order};
 use xmc_store::ModelWriter;
 use xmc_tree::{LabelTree, Search};
@@ -156,7 +154,8 @@ impl CheckedXrLinearParams {
             if layers.start > 0 {
                 training.send(output.open(layers.start)?, progress);
             }
-            let (jobs, mut report) = (output.adopt(layers)?, output.report);
+            let (mut jobs, mut report) = (output.adopt(layers)?, output.report);
+            training.put_small_beside_root(&mut jobs);
             let accept = |job: usize, chunk| output.accept(jobs[job], chunk);
             training
                 .solve_each(&jobs, &mut report, progress, accept)
@@ -179,6 +178,9 @@ impl CheckedXrLinearParams {
 
 /// Instances up to which a solver's buffers are worth keeping (64 bytes each).
 const KEEP_SOLVER: usize = 1 << 16;
+
+/// How many times as long as in a small cluster a visit of an instance takes in the root, at most: its weights are too many for a cache.
+const VISIT_OF_ROOT: u64 = 8;
 
 /// Everything that the jobs share.
 pub(crate) struct Training<'a> {
@@ -247,6 +249,22 @@ impl<'a> Training<'a> {
         let rows =
             if number == 0 { self.instances.x.n_samples() } else { self.nodes[number - 1].of(parent).len() };
         (rows + sent) as u64 * layer.slots(parent).len().div_ceil(LANES) as u64
+    }
+
+    /// Moves clusters of the last layer up behind the root, as many as the other threads can solve meanwhile. `jobs` go layer by layer. The
+    /// root's copy of the data is the largest thing in memory, and those of the layer below come next: these two are not to meet.
+    fn put_small_beside_root(&self, jobs: &mut [(usize, usize)]) {
+        let (Some(&(0, 0)), Some(&(last, _))) = (jobs.first(), jobs.last()) else { return };
+        let mut room = VISIT_OF_ROOT * self.work(0, 0) * (rayon::current_num_threads() as u64 - 1);
+        // Behind the root, also where there is no other layer.
+        let first = jobs.partition_point(|job| job.0 < last).max(1);
+        let fits = |&&(layer, parent): &&(usize, usize)| {
+            let fits = room > 0;
+            room = room.saturating_sub(self.work(layer, parent));
+            fits
+        };
+        let n_beside = jobs[first..].iter().take_while(fits).count();
+        jobs[1..first + n_beside].rotate_right(n_beside);
     }
 
     /// The chunks of clusters.
@@ -329,24 +347,45 @@ impl<'a> Training<'a> {
         let svm = self.params.svm.of(number, self.tree.depth());
         let Instances { x, weights, .. } = self.instances;
         let compact = worker.compactor.compact(x, &rows, weights, svm.bias);
+        drop(rows);
         let n_groups = layer.slots(parent).len().div_ceil(LANES);
-        let compact = compact.with_products_if_they_pay(n_groups, svm.max_iter);
+        let mut compact = compact.with_products_if_they_pay(n_groups, svm.max_iter);
         let local = &worker.local;
         let seen = self.seen_by_all(number, parent, local);
-        let groups = layer.children(parent).par_chunks(LANES).enumerate();
-        let (solved, reports): (Vec<_>, Vec<_>) = groups
-            .map(|(group, children)| {
-                let mut targets = self.targets(number, children, rows.len(), local);
-                if let Some(seen) = &seen {
-                    targets = targets.restricted(&vec![&seen[..]; children.len()]);
+        let solve = |rows: &CompactRows, (group, children): (usize, &[u32])| {
+            let mut targets = self.targets(number, children, rows.n_rows(), local);
+            if let Some(seen) = &seen {
+                targets = targets.restricted(&vec![&seen[..]; children.len()]);
+            }
+            let mut solver = self.idle().pop().unwrap_or_default();
+            let seed = seed_of(self.params.seed, number, parent, group);
+            let report = solver.solve(svm, rows, &targets, seed);
+            (solver, targets, report)
+        };
+        let weights_of =
+            |rows: &CompactRows, (solver, targets, report): (LaneSolver, Targets, SolveReport)| {
+                let weights = solver.pruned_weights(svm, rows, &targets);
+                // The dual variables of the root would outlast their use by the whole training.
+                if rows.n_rows() <= KEEP_SOLVER {
+                    self.idle().push(solver);
                 }
-                let seed = seed_of(self.params.seed, number, parent, group);
-                self.solve_group(svm, &compact, &targets, seed)
-            })
-            .unzip();
-        // The rows are the largest thing here, and no longer needed.
-        let records = compact.into_original_features();
-        (Chunk::new(self.widths[number], &records, solved), reports)
+                (weights, report)
+            };
+        let children = layer.children(parent);
+        let (solved, reports): (Vec<_>, Vec<_>) = if n_groups == 1 {
+            let only = solve(&compact, (0, children));
+            // The rows are the largest thing here, and no longer needed.
+            compact.forget_entries();
+            [weights_of(&compact, only)].into_iter().unzip()
+        } else {
+            let groups = children.par_chunks(LANES).enumerate();
+            groups.map(|group| weights_of(&compact, solve(&compact, group))).unzip()
+        };
+        (Chunk::new(self.widths[number], &compact.into_original_features(), solved), reports)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<LaneSolver>> {
+        self.idle.lock().expect("invariant: no thread panics while it holds the lock")
     }
 
     /// The positives of `children` among the `n_rows` instances of their cluster.
@@ -361,24 +400,6 @@ impl<'a> Training<'a> {
             None => Targets::new(n_rows, &positives),
             Some(weights) => Targets::with_costs(n_rows, &positives, &weights),
         }
-    }
-
-    fn solve_group(
-        &self,
-        svm: &CheckedSvmParams,
-        rows: &CompactRows,
-        targets: &Targets,
-        seed: u64,
-    ) -> (GroupWeights, SolveReport) {
-        let idle = || self.idle.lock().expect("invariant: no thread panics while it holds the lock");
-        let mut solver = idle().pop().unwrap_or_default();
-        let report = solver.solve(svm, rows, targets, seed);
-        let weights = solver.pruned_weights(svm, rows, targets);
-        // The dual variables of the root would outlast their use by the whole training.
-        if rows.n_rows() <= KEEP_SOLVER {
-            idle().push(solver);
-        }
-        (weights, report)
     }
 }
 

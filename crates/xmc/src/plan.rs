@@ -242,9 +242,9 @@ impl Counts {
         let worker = 4 * (self.features + self.rows);
         let row = 20 + 64 + 12 + 4 * self.n_dense;
         let root = self.root_weights() + row * self.rows + 8 * self.features;
-        // A second thread is at a cluster below the root meanwhile.
-        let second = if threads > 1 { (root as f64 * self.share_of_second(params)) as u64 } else { 0 };
-        self.data() + lists + threads * worker + 8 * self.features + root + second
+        // Other threads are at small clusters meanwhile; those below the root come after it, one for each thread.
+        let below = (threads as f64 * root as f64 * self.share_of_second(params)) as u64;
+        self.data() + lists + threads * worker + 8 * self.features + root.max(below)
     }
 
     /// Bytes of the root's entries, and of a line of weights and a sum for each feature that several instances have.
