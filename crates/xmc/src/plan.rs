@@ -243,7 +243,8 @@ impl Counts {
         let row = 20 + 64 + 12 + 4 * self.n_dense;
         let root = self.root_weights() + row * self.rows + 8 * self.features;
         // Other threads are at small clusters meanwhile; those below the root come after it, one for each thread.
-        let below = (threads as f64 * root as f64 * self.share_of_second(params)) as u64;
+        let (clusters, share) = self.below_root(params);
+        let below = (clusters.min(threads as f64) * share * root as f64) as u64;
         self.data() + lists + threads * worker + 8 * self.features + root.max(below)
     }
 
@@ -252,16 +253,16 @@ impl Counts {
         ENTRY * self.entries + (64 + 4) * self.shared
     }
 
-    /// The share of the instances that a cluster below the root has. Half of an instance's labels are taken to be where chance would have them, and
-    /// the others beside them.
-    fn share_of_second(&self, params: &TrainParams) -> f64 {
+    /// The clusters right below the root, and the share of the instances that each has. Half of an instance's labels are taken to be where
+    /// chance would have them, and the others beside them.
+    fn below_root(&self, params: &TrainParams) -> (f64, f64) {
         let branching = params.tree.branching as f64;
         let mut clusters = (self.labels as f64 / params.tree.max_leaf as f64).ceil();
         while clusters > branching {
             clusters = (clusters / branching).ceil();
         }
         let per_row = self.label_entries as f64 / self.rows.max(1) as f64;
-        if clusters > 1.0 { 1.0 - (1.0 - 1.0 / clusters).powf(per_row / 2.0) } else { 0.0 }
+        (clusters, if clusters > 1.0 { 1.0 - (1.0 - 1.0 / clusters).powf(per_row / 2.0) } else { 0.0 })
     }
 
     /// Instances of the nodes of all layers, each counted in every one that it is in. Labels of an instance are taken to meet as they would by
