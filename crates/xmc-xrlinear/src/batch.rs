@@ -39,7 +39,7 @@ pub struct Batching {
 
 impl Default for Batching {
     fn default() -> Self {
-        Self { fewest: 64, bytes_for_feature: 16, margin_bytes: 32 << 20, turned_bytes: 32 << 20 }
+        Self { fewest: 64, bytes_for_feature: 32, margin_bytes: 64 << 20, turned_bytes: 96 << 20 }
     }
 }
 
@@ -62,8 +62,10 @@ impl Batching {
     }
 }
 
-/// Queries of a cluster that a thread takes at a time.
+/// Fewest queries of a cluster that a thread takes at a time, if there are as many: what the cluster has is written down for each time.
 const QUERIES: usize = 1024;
+/// Most tasks that the pairs of a layer become beyond those that its clusters are.
+const TASKS: usize = 32;
 
 impl XrLinear {
     /// As [`Matcher::predict_batch_with`], with the number of inner products that it took.
@@ -198,9 +200,10 @@ fn tasks_of<'a>(
     mut margins: &'a mut [f32],
 ) -> (Vec<Task<'a>>, &'a mut [f32]) {
     let mut tasks = Vec::new();
+    let n_queries = QUERIES.max(pairs.len().div_ceil(TASKS));
     for cluster in clusters {
         let n_children = layer.slots(cluster as usize).len();
-        for rows in pairs.rows(pairs.of(cluster as usize)).chunks(QUERIES) {
+        for rows in pairs.rows(pairs.of(cluster as usize)).chunks(n_queries) {
             let (these, rest) = margins.split_at_mut(rows.len() * n_children);
             margins = rest;
             if n_children > 0 {

@@ -426,7 +426,7 @@ fn candidates_of_long(
 
 /// Makes room for `len`.
 #[inline(always)]
-fn grow<T: Copy + Default>(all: &mut Vec<T>, len: usize) {
+pub(crate) fn grow<T: Copy + Default>(all: &mut Vec<T>, len: usize) {
     if all.len() < len {
         all.resize(len, T::default());
     }

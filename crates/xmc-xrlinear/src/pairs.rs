@@ -40,6 +40,11 @@ impl Pairs {
         Self { starts, rows, beams: firsts, numbers }
     }
 
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The pairs of `cluster`.
     pub(crate) fn of(&self, cluster: usize) -> Range<usize> {
         self.starts[cluster]..self.starts[cluster + 1]

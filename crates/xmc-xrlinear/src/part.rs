@@ -189,6 +189,16 @@ impl Part {
         }
     }
 
+    /// Record `number` and where its postings begin in all records; `None` when there is none, or it is damaged.
+    #[inline(always)]
+    pub(crate) fn record_at(&self, number: u32) -> Option<(Record<'_>, usize)> {
+        let (start, len) = self.locate(number);
+        let end = start.checked_add(len)?;
+        let record =
+            Record::parse(self.widths, self.records.get(start..end).filter(|bytes| !bytes.is_empty())?)?;
+        Some((record, end - record.postings.len()))
+    }
+
     /// Stored weights; counts them.
     pub(crate) fn n_weights(&self) -> u64 {
         let of_record = |record: Record<'_>| record.total_weights() as u64;

@@ -2,6 +2,7 @@
 
 use crate::groups::FeatureGroups;
 use std::ops::Range;
+use xmc_sparse::kernels::prefetch;
 use xmc_sparse::{Features, Row};
 
 /// Some rows of a matrix, numbered from 0.
@@ -57,6 +58,7 @@ impl<'a> Queries<'a> {
     }
 
     /// Query `number` as it is in the matrix.
+    #[inline(always)]
     pub(crate) fn row(&self, number: usize) -> Row<'a> {
         self.x.row(self.rows.start + number)
     }
@@ -72,6 +74,16 @@ impl<'a> Queries<'a> {
             }
         };
         Query { records, values: sparse.values, dense }
+    }
+
+    /// Asks for what [`Self::query`] gives.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, number: u32) {
+        let Query { records, values, .. } = self.query(number);
+        for at in (0..records.len()).step_by(16) {
+            prefetch(records, at);
+            prefetch(values, at);
+        }
     }
 
     /// The records, below `n_records`, of all features of all queries: each once, increasing.

@@ -88,9 +88,10 @@ impl Widths {
         Self { value, ..self }
     }
 
-    /// Whether all siblings of a cluster are one vector.
-    pub(crate) fn is_one_vector(self) -> bool {
-        self.sibling_bits == 2
+    /// Vectors of all siblings of a cluster.
+    #[inline(always)]
+    pub(crate) fn n_vectors(self) -> usize {
+        self.sibling_bits / 2
     }
 
     /// Whether a posting of `weights` weights lists its columns.
@@ -412,30 +413,36 @@ impl<'a> Record<'a> {
         is_there.then_some(number)
     }
 
-    /// Gives `take` cluster, number of weights and start of each posting. Where the bytes end early, numbers are wrong.
+    /// Takes the head apart: cluster and weights of each posting, one beside the other. Where the bytes end early, numbers are wrong.
     #[inline(always)]
-    pub(crate) fn scan(&self, mut take: impl FnMut(u32, usize, usize)) {
+    pub(crate) fn unpack(&self, out: &mut Unpacked) {
+        let Unpacked { clusters, counts } = out;
+        clusters.clear();
+        counts.clear();
         if self.is_sequential() {
-            return self.each_posting(|number, weights, start| take(self.cluster(number), weights, start));
+            return self.each_posting(|number, weights, _| {
+                clusters.push(self.cluster(number));
+                counts.push(weights as u32 - 1);
+            });
         }
-        let mut start = 0;
-        let mut next = |number: usize, cluster: u32| {
-            let weights = self.weights_of(number);
-            take(cluster, weights, start);
-            start += self.widths.posting_len(weights);
-        };
-        if self.lists_clusters() {
-            (0..self.n).for_each(|number| next(number, self.cluster(number)));
-        } else {
-            (0..self.n).zip(self.listed_as_bits()).for_each(|(number, cluster)| next(number, cluster));
+        clusters.resize(self.n, 0);
+        counts.resize(self.n, 0);
+        match (self.lists_clusters(), self.widths.id) {
+            (false, _) => {
+                clusters.iter_mut().zip(self.listed_as_bits()).for_each(|(out, cluster)| *out = cluster)
+            }
+            (true, 1) => widen::<1>(self.clusters, clusters),
+            (true, 2) => widen::<2>(self.clusters, clusters),
+            _ => widen::<4>(self.clusters, clusters),
         }
-    }
-
-    /// Number of weights of posting `number` of a record of more than [`SHORT`].
-    #[inline(always)]
-    fn weights_of(&self, number: usize) -> usize {
-        let group = group_at(self.widths.col, self.wide, number / GROUP) + start_width(self.wide);
-        uint(self.groups.get(group..).unwrap_or_default(), self.widths.col, number % GROUP) as usize + 1
+        let groups = self.groups.chunks(self.group_bytes()).map(|group| &group[start_width(self.wide)..]);
+        for (group, out) in groups.zip(counts.chunks_mut(GROUP)) {
+            match self.widths.col {
+                1 => widen::<1>(group, out),
+                2 => widen::<2>(group, out),
+                _ => widen::<4>(group, out),
+            }
+        }
     }
 
     /// Gives `take` the cluster, the number of weights and the bytes of every posting; `None` when they end early.
@@ -500,6 +507,23 @@ impl<'a> Record<'a> {
         let bits = u64::from_le_bytes(*bits);
         let before = (bits & ((1 << bit) - 1)).count_ones() as usize;
         (usize::from(ranks[word % WORDS]) + before, bits >> bit & 1 == 1)
+    }
+}
+
+/// The head of a record taken apart.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacked {
+    /// The cluster of each posting.
+    pub(crate) clusters: Vec<u32>,
+    /// Weights of each, less one.
+    pub(crate) counts: Vec<u32>,
+}
+
+/// The numbers of `W` bytes in `bytes`.
+#[inline(always)]
+fn widen<const W: usize>(bytes: &[u8], out: &mut [u32]) {
+    for (out, number) in out.iter_mut().zip(bytes.as_chunks::<W>().0) {
+        *out = number_of(*number);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Many queries on one cluster: its features are written down once, and each query's features look there.
 
-use crate::layer::dot;
+use crate::WeightType;
+use crate::layer::{dot, grow};
 use crate::part::Part;
 use crate::queries::{Queries, Query};
 use crate::record::{Widths, accumulate};
-use crate::turned::{Form, PACKED, Turned};
+use crate::turned::{CODE, RecordRow, Rows, Turned, copy};
 use xmc_sparse::kernels::{LANES, Lanes, Simd, WithSimd, prefetch};
 
 /// Which of 64 records a cluster has postings of.
@@ -16,15 +17,6 @@ struct Word {
     bits: u64,
     /// Rows of the words before.
     before: u32,
-}
-
-/// Where the posting of a row lies.
-#[derive(Debug, Clone, Copy, Default)]
-struct Posting {
-    start: u32,
-    segment: u16,
-    /// Its weights less one.
-    code: u16,
 }
 
 /// A query's feature that the cluster has.
@@ -39,7 +31,12 @@ struct Hit {
 pub(crate) struct ScatterScratch {
     /// All zero between clusters.
     words: Vec<Word>,
-    postings: Vec<Posting>,
+    /// Rows of the cluster.
+    n_rows: usize,
+    /// Where the posting of each begins in `postings`, with its code.
+    starts: Vec<u32>,
+    /// The postings, and as many bytes behind them as may be read with the last one.
+    postings: Vec<u8>,
     hits: Vec<Hit>,
     sums: Vec<f32>,
 }
@@ -61,43 +58,95 @@ pub(crate) struct ScoreCluster<'a> {
     pub(crate) margins: &'a mut [f32],
 }
 
+/// Most vectors of siblings whose sums stay in registers.
+const MOST_VECTORS: usize = 8;
+
 impl WithSimd for ScoreCluster<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        self.write_down();
+    fn run<S: Simd>(self, simd: S) {
+        match packed_vectors::<S>(self.part.widths) {
+            1 => self.score::<S, 1>(simd),
+            2 => self.score::<S, 2>(simd),
+            3 => self.score::<S, 3>(simd),
+            4 => self.score::<S, 4>(simd),
+            5 => self.score::<S, 5>(simd),
+            6 => self.score::<S, 6>(simd),
+            7 => self.score::<S, 7>(simd),
+            MOST_VECTORS => self.score::<S, MOST_VECTORS>(simd),
+            _ => self.score::<S, 0>(simd),
+        }
+    }
+}
+
+/// Vectors of siblings of a cluster, if its postings are to be packed: always with a bit for each sibling, then the values, so that every one is
+/// added in the same way; else 0.
+#[inline(always)]
+fn packed_vectors<S: Simd>(widths: Widths) -> usize {
+    match widths.n_vectors() {
+        1 if widths.value == WeightType::Bf16 => 1,
+        vectors if S::EXPANDS && vectors <= MOST_VECTORS && widths.value == WeightType::Bf16 => vectors,
+        _ => 0,
+    }
+}
+
+impl ScoreCluster<'_> {
+    /// With `V` vectors of siblings, or 0 for postings as they are stored.
+    #[inline(always)]
+    fn score<S: Simd, const V: usize>(mut self, simd: S) {
+        self.write_down::<V>();
         let n_children = self.bias.len();
         for number in 0..self.rows.len() {
             let query = self.queries.query(self.rows[number]);
+            if let Some(&next) = self.rows.get(number + 1) {
+                self.queries.fetch(next);
+            }
             let n_hits = self.find(query);
-            self.add_up(simd, n_hits);
+            self.start_with_bias();
+            match V {
+                0 => self.add_stored(simd, n_hits),
+                _ => self.add_packed::<S, V>(simd, n_hits),
+            }
             let margins = &mut self.margins[number * n_children..(number + 1) * n_children];
             margins.copy_from_slice(&self.scratch.sums[..n_children]);
             add_dense(query.dense, self.dense, margins);
         }
         self.wipe();
     }
-}
 
-impl ScoreCluster<'_> {
-    /// Notes which records have a row, and where it is.
+    /// Notes which records have a row, and puts the postings together.
     #[inline(always)]
-    fn write_down(&mut self) {
-        let ScatterScratch { words, postings, .. } = &mut *self.scratch;
-        words.resize(self.part.n_records().div_ceil(64), Word::default());
-        postings.clear();
-        let (widths, form) = (self.part.widths, self.turned.form);
-        for (rows, segment) in self.turned.rows(self.cluster).zip(0u16..) {
-            let mut start = rows.start;
-            for (&record, &code) in rows.records.iter().zip(rows.codes) {
+    fn write_down<const V: usize>(&mut self) {
+        let ScatterScratch { words, starts, postings, n_rows, .. } = &mut *self.scratch;
+        // What postings may take when they are packed, and what may be read from the last one on.
+        let most = |rows: &Rows<'_>| rows.postings.len() + 2 * V * rows.rows.len();
+        let segments = || self.turned.rows(self.cluster);
+        *n_rows = segments().map(|segment| segment.rows.len()).sum();
+        grow(words, self.part.n_records().div_ceil(64));
+        grow(starts, *n_rows);
+        grow(postings, segments().map(|segment| most(&segment)).sum::<usize>() + CODE + 2 * (V + 1) * LANES);
+        // Slices: what a vector says of itself would be read again for each row.
+        let (words, starts, postings) = (&mut words[..], &mut starts[..], &mut postings[..]);
+        let (mut row, mut end) = (0, 0);
+        for Rows { rows, postings: stored, first } in segments() {
+            let begin = end;
+            for &RecordRow { record, start } in rows {
                 let word = &mut words[record as usize / 64];
                 if word.bits == 0 {
-                    word.before = postings.len() as u32;
+                    word.before = row as u32;
                 }
                 word.bits |= 1 << (record % 64);
-                postings.push(Posting { start: start as u32, segment, code });
-                start += form.len(widths, usize::from(code) + 1);
+                let start = (start - first) as usize;
+                starts[row] = if V == 0 { begin + start } else { end } as u32;
+                row += 1;
+                if V > 0 {
+                    end += pack::<V>(self.part.widths, &stored[start..], &mut postings[end..]);
+                }
+            }
+            if V == 0 {
+                postings[begin..][..stored.len()].copy_from_slice(stored);
+                end += stored.len();
             }
         }
     }
@@ -105,8 +154,12 @@ impl ScoreCluster<'_> {
     /// Forgets it.
     #[inline(always)]
     fn wipe(&mut self) {
-        for rows in self.turned.rows(self.cluster) {
-            rows.records.iter().for_each(|&record| self.scratch.words[record as usize / 64].bits = 0);
+        let ScatterScratch { words, n_rows, .. } = &mut *self.scratch;
+        if words.len() <= *n_rows {
+            return words.fill(Word::default());
+        }
+        for segment in self.turned.rows(self.cluster) {
+            segment.rows.iter().for_each(|row| words[row.record as usize / 64].bits = 0);
         }
     }
 
@@ -114,10 +167,8 @@ impl ScoreCluster<'_> {
     #[inline(always)]
     fn find(&mut self, query: Query<'_>) -> usize {
         let ScatterScratch { words, hits, .. } = &mut *self.scratch;
-        if hits.len() < query.records.len() {
-            hits.resize(query.records.len(), Hit::default());
-        }
-        let mut n_hits = 0;
+        grow(hits, query.records.len());
+        let (words, hits, mut n_hits) = (&words[..], &mut hits[..], 0);
         for (&record, &x) in query.records.iter().zip(query.values) {
             // A record that there is not has no word.
             let Word { bits, before } = words.get(record as usize / 64).copied().unwrap_or_default();
@@ -128,59 +179,94 @@ impl ScoreCluster<'_> {
         n_hits
     }
 
-    /// Adds up intercepts and the rows of the first `n_hits` hits.
+    /// Sums begin as intercepts.
     #[inline(always)]
-    fn add_up<S: Simd>(&mut self, simd: S, n_hits: usize) {
+    fn start_with_bias(&mut self) {
         let sums = &mut self.scratch.sums;
         sums.clear();
         // As at the beginning of a single query: no sum is a negative zero.
         sums.extend(self.bias.iter().map(|bias| bias + 0.0));
         // Whole vectors of siblings are added.
         sums.resize(self.bias.len().next_multiple_of(LANES), 0.0);
-        match self.turned.form {
-            Form::Packed => self.add_packed(simd, n_hits),
-            Form::Stored => self.add_stored(simd, n_hits),
-        }
     }
 
     /// Rows as they are stored.
     #[inline(always)]
     fn add_stored<S: Simd>(&mut self, simd: S, n_hits: usize) {
-        let ScatterScratch { postings, hits, sums, .. } = &mut *self.scratch;
+        let ScatterScratch { starts, postings, hits, sums, .. } = &mut *self.scratch;
         let widths: Widths = self.part.widths;
         for (at, hit) in hits[..n_hits].iter().enumerate() {
-            fetch_ahead(hits, at, postings, self.turned);
-            let Some(posting) = postings.get(hit.row as usize) else { continue };
-            let (start, weights) = (posting.start as usize, usize::from(posting.code) + 1);
-            let bytes = self.turned.postings(posting.segment.into());
-            if let Some(posting) = bytes.get(start..start + widths.posting_len(weights)) {
+            fetch_ahead(hits, at, starts, postings);
+            let Some((code, rest)) = posting_of(hit, starts, postings) else { continue };
+            let weights = usize::from(code) + 1;
+            if let Some(posting) = rest.get(..widths.posting_len(weights)) {
                 accumulate(simd, widths, weights, posting, hit.x, sums);
             }
         }
     }
 
-    /// Packed rows: all siblings are one vector, which stays in a register, and no row is treated differently from another.
+    /// Packed rows: the sums of all siblings stay in registers, and no row is treated differently from another.
     #[inline(always)]
-    fn add_packed<S: Simd>(&mut self, simd: S, n_hits: usize) {
-        let ScatterScratch { postings, hits, sums, .. } = &mut *self.scratch;
-        let Some(sums) = sums.first_chunk_mut::<LANES>() else { return };
-        let mut sum = simd.load(&Lanes(*sums));
+    fn add_packed<S: Simd, const V: usize>(&mut self, simd: S, n_hits: usize) {
+        let ScatterScratch { starts, postings, hits, sums, .. } = &mut *self.scratch;
+        let sums = sums.as_chunks_mut::<LANES>().0;
+        // Some clusters have fewer children than others.
+        let mut all: [S::V; V] = std::array::from_fn(|vector| match sums.get(vector) {
+            Some(sums) => simd.load(&Lanes(*sums)),
+            None => simd.load(&Lanes::ZERO),
+        });
         for (at, hit) in hits[..n_hits].iter().enumerate() {
-            fetch_ahead(hits, at, postings, self.turned);
-            let Some(posting) = postings.get(hit.row as usize) else { continue };
-            let bytes = self.turned.postings(posting.segment.into());
-            let packed = bytes.get(posting.start as usize..).and_then(|rest| rest.first_chunk::<PACKED>());
-            let Some((bits, values)) = packed.and_then(|packed| packed.split_first_chunk::<2>()) else {
-                continue;
-            };
-            let Some(values) = values.as_chunks::<2>().0.first_chunk::<LANES>() else { continue };
-            let is_fused = !self.part.widths.lists_columns(usize::from(posting.code) + 1);
-            sum = simd.add_packed_bf16(hit.x, u16::from_le_bytes(*bits), values, is_fused, sum);
+            fetch_ahead(hits, at, starts, postings);
+            let Some((code, rest)) = posting_of(hit, starts, postings) else { continue };
+            let is_fused = !self.part.widths.lists_columns(usize::from(code) + 1);
+            let Some((bits, values)) = rest.split_at_checked(2 * V) else { continue };
+            let mut before = 0;
+            for (vector, sum) in all.iter_mut().enumerate() {
+                let bits = u16::from_le_bytes([bits[2 * vector], bits[2 * vector + 1]]);
+                *sum = simd.add_packed_bf16(hit.x, bits, values_from(values, before), is_fused, *sum);
+                before += 2 * bits.count_ones() as usize;
+            }
         }
-        let mut lanes = Lanes::ZERO;
-        simd.store(&mut lanes, sum);
-        *sums = lanes.0;
+        for (sums, sum) in sums.iter_mut().zip(all) {
+            let mut lanes = Lanes::ZERO;
+            simd.store(&mut lanes, sum);
+            *sums = lanes.0;
+        }
     }
+}
+
+/// Sixteen values, from byte `start` on.
+#[inline(always)]
+fn values_from(bytes: &[u8], start: usize) -> &[[u8; 2]; LANES] {
+    let these = bytes.get(start..).and_then(|bytes| bytes.first_chunk::<{ 2 * LANES }>());
+    these.and_then(|bytes| bytes.as_chunks().0.first_chunk()).unwrap_or(&[[0; 2]; LANES])
+}
+
+/// Writes a posting, which is there behind its code, with a bit for each sibling of `V` vectors; the bytes that it takes. More may be written, of
+/// which there is room.
+#[inline(always)]
+fn pack<const V: usize>(widths: Widths, stored: &[u8], out: &mut [u8]) -> usize {
+    let Some((code, posting)) = stored.split_first_chunk::<CODE>() else { return 0 };
+    let weights = usize::from(u16::from_le_bytes(*code)) + 1;
+    let (columns, values) = posting.split_at(widths.columns_len(weights));
+    out[..CODE].copy_from_slice(code);
+    let bits = &mut out[CODE..][..2 * V];
+    if widths.lists_columns(weights) {
+        let listed = columns.iter().fold(0u128, |bits, &column| bits | 1 << (column % 128));
+        bits.copy_from_slice(&listed.to_le_bytes()[..2 * V]);
+    } else {
+        bits.copy_from_slice(columns);
+    }
+    copy(values, 2 * weights, &mut out[CODE + 2 * V..]);
+    CODE + 2 * V + 2 * weights
+}
+
+/// The code of a hit's row, and the bytes from its posting on.
+#[inline(always)]
+fn posting_of<'a>(hit: &Hit, starts: &[u32], postings: &'a [u8]) -> Option<(u16, &'a [u8])> {
+    let start = *starts.get(hit.row as usize)?;
+    let (code, rest) = postings.get(start as usize..)?.split_first_chunk::<CODE>()?;
+    Some((u16::from_le_bytes(*code), rest))
 }
 
 /// Hits between one that is added and one whose row is asked for.
@@ -188,9 +274,9 @@ const AHEAD: usize = 8;
 
 /// Asks for the row of a hit that comes later than number `at`; there may be none, or what a query before has left.
 #[inline(always)]
-fn fetch_ahead(hits: &[Hit], at: usize, postings: &[Posting], turned: &Turned) {
-    if let Some(posting) = hits.get(at + AHEAD).and_then(|hit| postings.get(hit.row as usize)) {
-        prefetch(turned.postings(posting.segment.into()), posting.start as usize);
+fn fetch_ahead(hits: &[Hit], at: usize, starts: &[u32], postings: &[u8]) {
+    if let Some(&start) = hits.get(at + AHEAD).and_then(|hit| starts.get(hit.row as usize)) {
+        prefetch(postings, start as usize);
     }
 }
 

@@ -4,53 +4,24 @@
 //! read once for all of them. They are copied out of the records for a range of clusters at a time, so that memory stays bounded, and only those
 //! that a feature of the queries has. The records are taken in segments, each by a thread: what they give stays apart, so nobody waits.
 
-use crate::WeightType;
 use crate::part::Part;
-use crate::record::{Widths, uint};
+use crate::record::{Unpacked, Widths};
 use rayon::prelude::*;
 use std::ops::Range;
-use xmc_sparse::kernels::LANES;
 
-/// Most segments of a part's records: enough for all threads to have work.
-const SEGMENTS: usize = 32;
+/// Most segments of a part's records: all threads have work, and what one gives stays in a core's cache while it is put in the order of clusters.
+const SEGMENTS: usize = 128;
 /// Fewest records of a segment.
-const SEGMENT: usize = 2048;
+const SEGMENT: usize = 256;
 /// Most sizes that are kept, one for each segment and cluster: 8 MiB.
 const SIZES: usize = 1 << 20;
 
-/// Bytes that are copied at once: whole words of them, as most postings are shorter. What has been copied too much is written over, or lies in the
+/// Bytes that are copied at once: whole vectors of them, as most postings are shorter. What has been copied too much is written over, or lies in the
 /// room that each cluster has behind its postings.
-const COPIED: usize = 16;
+const COPIED: usize = 32;
 
-/// How turned postings are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As they are stored.
-    Stored,
-    /// Of up to sixteen siblings, `bf16`: always a bit for each sibling, then the values. Every row is then added in the same way.
-    Packed,
-}
-
-/// Bytes that may be read from the beginning of a packed posting on.
-pub(crate) const PACKED: usize = 2 + 2 * LANES;
-
-impl Form {
-    pub(crate) fn of(widths: Widths) -> Self {
-        match widths.value {
-            WeightType::Bf16 if widths.is_one_vector() => Self::Packed,
-            _ => Self::Stored,
-        }
-    }
-
-    /// Bytes of a posting of `weights` weights.
-    #[inline(always)]
-    pub(crate) fn len(self, widths: Widths, weights: usize) -> usize {
-        match self {
-            Self::Stored => widths.posting_len(weights),
-            Self::Packed => 2 + widths.value.len(weights),
-        }
-    }
-}
+/// Bytes of the code in front of a posting: its weights, less one.
+pub(crate) const CODE: usize = size_of::<u16>();
 
 /// What a cluster has in a segment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,7 +38,7 @@ impl Size {
 
     /// Bytes that it takes.
     fn total(self) -> u64 {
-        let of_rows = u64::from(self.rows) * (size_of::<u32>() + size_of::<u16>()) as u64;
+        let of_rows = u64::from(self.rows) * size_of::<RecordRow>() as u64;
         u64::from(self.bytes) + of_rows + COPIED as u64
     }
 }
@@ -77,7 +48,6 @@ pub(crate) struct Sizes<'a> {
     part: &'a Part,
     /// The records of each segment, increasing.
     segments: Vec<&'a [u32]>,
-    form: Form,
     /// By segment and cluster.
     sizes: Vec<Vec<Size>>,
 }
@@ -87,19 +57,18 @@ impl<'a> Sizes<'a> {
     pub(crate) fn new(part: &'a Part, records: &'a [u32]) -> Self {
         let n_segments = (SIZES / part.clusters.len().max(1)).clamp(1, SEGMENTS);
         let segments: Vec<&[u32]> = records.chunks(records.len().div_ceil(n_segments).max(SEGMENT)).collect();
-        let form = Form::of(part.widths);
         let count = |records: &&[u32]| {
             let mut sizes = vec![Size::default(); part.clusters.len()];
             for_each_posting(part, records, |_, cluster, weights, _| {
                 // A damaged record may name any cluster.
                 if let Some(size) = sizes.get_mut(cluster as usize) {
-                    size.add(1, form.len(part.widths, weights) as u32);
+                    size.add(1, (CODE + part.widths.posting_len(weights)) as u32);
                 }
             });
             sizes
         };
         let sizes = segments.par_iter().map(count).collect();
-        Self { part, segments, form, sizes }
+        Self { part, segments, sizes }
     }
 
     /// Ranges of the part's clusters, numbered within it, that have about `most` bytes each; `None` if one cluster has more. Clusters that
@@ -126,25 +95,30 @@ impl<'a> Sizes<'a> {
     pub(crate) fn turn(&self, clusters: Range<u32>, wanted: impl Fn(u32) -> bool + Sync) -> Turned {
         let sizes = self.sizes.par_iter().map(|sizes| &sizes[clusters.start as usize..clusters.end as usize]);
         let turn = |(records, sizes): (&&[u32], &[Size])| {
-            Segment::turn((self.part, self.form), records, clusters.clone(), sizes, &wanted)
+            Segment::turn(self.part, records, clusters.clone(), sizes, &wanted)
         };
         let segments = self.segments.par_iter().zip(sizes).map(turn).collect();
-        Turned { first: clusters.start, form: self.form, segments }
+        Turned { first: clusters.start, segments }
     }
 }
 
 /// Gives `take` record, cluster, number of weights and the bytes from the posting on, for all postings of `records`. What is damaged is left
-/// out.
+/// out, or wrong.
 #[inline(always)]
 fn for_each_posting<'a>(part: &'a Part, records: &[u32], mut take: impl FnMut(u32, u32, usize, &'a [u8])) {
+    let mut unpacked = Unpacked::default();
     for &number in records {
-        let Some(record) = part.record(number) else { continue };
-        record.scan(|cluster, weights, start| {
-            let rest = record.postings.get(start..).unwrap_or_default();
-            if rest.len() >= part.widths.posting_len(weights) {
+        let Some((record, mut start)) = part.record_at(number) else { continue };
+        record.unpack(&mut unpacked);
+        for (&cluster, &count) in unpacked.clusters.iter().zip(&unpacked.counts) {
+            let weights = count as usize + 1;
+            let len = part.widths.posting_len(weights);
+            let rest = part.records.get(start..).unwrap_or_default();
+            if rest.len() >= len {
                 take(number, cluster, weights, rest);
             }
-        });
+            start += len;
+        }
     }
 }
 
@@ -152,7 +126,6 @@ fn for_each_posting<'a>(part: &'a Part, records: &[u32], mut take: impl FnMut(u3
 #[derive(Debug)]
 pub(crate) struct Turned {
     first: u32,
-    pub(crate) form: Form,
     segments: Vec<Segment>,
 }
 
@@ -161,22 +134,25 @@ impl Turned {
     pub(crate) fn rows(&self, cluster: u32) -> impl Iterator<Item = Rows<'_>> {
         self.segments.iter().map(move |segment| segment.rows((cluster - self.first) as usize))
     }
+}
 
-    /// The postings of a segment, those of all clusters.
-    pub(crate) fn postings(&self, segment: usize) -> &[u8] {
-        &self.segments[segment].postings
-    }
+/// A posting of a cluster.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RecordRow {
+    pub(crate) record: u32,
+    /// Where its code begins, which the posting itself follows.
+    pub(crate) start: u32,
 }
 
 /// What one cluster has in a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows<'a> {
-    /// The records of which it has a posting, increasing.
-    pub(crate) records: &'a [u32],
-    /// Weights of each, less one.
-    pub(crate) codes: &'a [u16],
-    /// Where the first posting begins in the segment's.
-    pub(crate) start: usize,
+    /// Its postings, of increasing records.
+    pub(crate) rows: &'a [RecordRow],
+    /// They themselves, each behind its code, and some bytes behind them all.
+    pub(crate) postings: &'a [u8],
+    /// Where these begin, as the rows count.
+    pub(crate) first: u32,
 }
 
 /// A segment turned round.
@@ -184,76 +160,63 @@ pub(crate) struct Rows<'a> {
 struct Segment {
     /// Where each cluster's rows and postings begin, and the last ones end.
     starts: Vec<Size>,
-    records: Vec<u32>,
-    codes: Vec<u16>,
+    rows: Vec<RecordRow>,
     postings: Vec<u8>,
 }
 
+/// Of a cluster that is not wanted: no posting is there.
+const NOWHERE: Size = Size { rows: u32::MAX, bytes: u32::MAX };
+
 impl Segment {
     fn turn(
-        (part, form): (&Part, Form),
+        part: &Part,
         records: &[u32],
         clusters: Range<u32>,
         sizes: &[Size],
         wanted: &impl Fn(u32) -> bool,
     ) -> Self {
-        let (mut starts, mut end) = (Vec::with_capacity(sizes.len() + 1), Size::default());
+        let (mut starts, mut next) = (Vec::with_capacity(sizes.len() + 1), Vec::with_capacity(sizes.len()));
+        let mut end = Size::default();
         for (cluster, size) in clusters.clone().zip(sizes) {
+            let is_there = wanted(cluster) && size.rows > 0;
             starts.push(end);
-            if wanted(cluster) && size.rows > 0 {
+            next.push(if is_there { end } else { NOWHERE });
+            if is_there {
                 end.add(size.rows, size.bytes.saturating_add(COPIED as u32));
             }
         }
         starts.push(end);
-        let mut this = Self {
-            starts: Vec::new(),
-            records: vec![0; end.rows as usize],
-            codes: vec![0; end.rows as usize],
-            postings: vec![0; end.bytes as usize + PACKED],
-        };
-        let mut next = starts.clone();
+        let mut rows = vec![RecordRow::default(); end.rows as usize];
+        let mut postings = vec![0; end.bytes as usize];
         for_each_posting(part, records, |record, cluster, weights, posting| {
-            let at = cluster.wrapping_sub(clusters.start) as usize;
-            if clusters.contains(&cluster) && starts[at].rows < starts[at + 1].rows {
-                let next = &mut next[at];
-                this.records[next.rows as usize] = record;
-                this.codes[next.rows as usize] = (weights - 1) as u16;
-                let out = &mut this.postings[next.bytes as usize..];
-                match form {
-                    Form::Stored => copy(posting, part.widths.posting_len(weights), out),
-                    Form::Packed => pack(part.widths, weights, posting, out),
-                }
-                next.add(1, form.len(part.widths, weights) as u32);
-            }
+            let Some(next) = next.get_mut(cluster.wrapping_sub(clusters.start) as usize) else { return };
+            let Some(row) = rows.get_mut(next.rows as usize) else { return };
+            let Some(out) = postings.get_mut(next.bytes as usize..) else { return };
+            let Some((code, out)) = out.split_first_chunk_mut() else { return };
+            *row = RecordRow { record, start: next.bytes };
+            *code = ((weights - 1) as u16).to_le_bytes();
+            let len = part.widths.posting_len(weights);
+            copy(posting, len, out);
+            next.add(1, (CODE + len) as u32);
         });
-        Self { starts, ..this }
+        Self { starts, rows, postings }
     }
 
     fn rows(&self, cluster: usize) -> Rows<'_> {
         let [first, end] = [self.starts[cluster], self.starts[cluster + 1]];
         let rows = first.rows as usize..end.rows as usize;
-        Rows { records: &self.records[rows.clone()], codes: &self.codes[rows], start: first.bytes as usize }
+        let postings = &self.postings[first.bytes as usize..end.bytes as usize];
+        Rows { rows: &self.rows[rows], postings, first: first.bytes }
     }
 }
 
 /// Copies the first `len` bytes of `from`, and some behind them.
 #[inline(always)]
-fn copy(from: &[u8], len: usize, to: &mut [u8]) {
+pub(crate) fn copy(from: &[u8], len: usize, to: &mut [u8]) {
     match (from.first_chunk::<COPIED>(), to.first_chunk_mut()) {
         (Some(from), Some(to)) if len <= COPIED => *to = *from,
         _ => to[..len].copy_from_slice(&from[..len]),
     }
-}
-
-/// Writes a posting of up to sixteen siblings with a bit for each.
-#[inline(always)]
-fn pack(widths: Widths, weights: usize, posting: &[u8], out: &mut [u8]) {
-    if !widths.lists_columns(weights) {
-        return copy(posting, widths.posting_len(weights), out);
-    }
-    let bits = (0..weights).fold(0u16, |bits, at| bits | 1 << (uint(posting, widths.col, at) % LANES as u32));
-    out[..2].copy_from_slice(&bits.to_le_bytes());
-    copy(&posting[widths.columns_len(weights)..], widths.value.len(weights), &mut out[2..]);
 }
 
 /// Whether the weights of a posting can be counted in a code.

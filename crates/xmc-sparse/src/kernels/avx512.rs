@@ -38,6 +38,8 @@ impl Avx512 {
 impl Simd for Avx512 {
     type V = __m512;
 
+    const EXPANDS: bool = true;
+
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {
         unsafe { _mm512_set1_ps(value) }

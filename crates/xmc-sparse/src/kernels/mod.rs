@@ -49,6 +49,9 @@ pub trait Simd: Copy {
     /// Sixteen lanes in registers.
     type V: Copy;
 
+    /// Whether [`Self::add_packed_bf16`] is a few instructions, however many bits are set.
+    const EXPANDS: bool = false;
+
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::V;
     /// Lanes from memory.
