@@ -429,7 +429,9 @@ impl<'a> Record<'a> {
         counts.resize(self.n, 0);
         match (self.lists_clusters(), self.widths.id) {
             (false, _) => {
-                clusters.iter_mut().zip(self.listed_as_bits()).for_each(|(out, cluster)| *out = cluster)
+                for (out, cluster) in clusters.iter_mut().zip(self.listed_as_bits()) {
+                    *out = cluster;
+                }
             }
             (true, 1) => widen::<1>(self.clusters, clusters),
             (true, 2) => widen::<2>(self.clusters, clusters),
