@@ -194,8 +194,8 @@ impl Part {
     pub(crate) fn record_at(&self, number: u32) -> Option<(Record<'_>, usize)> {
         let (start, len) = self.locate(number);
         let end = start.checked_add(len)?;
-        let record =
-            Record::parse(self.widths, self.records.get(start..end).filter(|bytes| !bytes.is_empty())?)?;
+        let bytes = self.records.get(start..end).filter(|bytes| !bytes.is_empty())?;
+        let record = Record::parse(self.widths, bytes)?;
         Some((record, end - record.postings.len()))
     }
 
@@ -208,9 +208,7 @@ impl Part {
 
     /// The weights that record `number` has for the part's `cluster`: how many, and their bytes.
     pub(crate) fn posting(&self, cluster: u32, number: u32) -> Option<(usize, &[u8])> {
-        let (start, len) = self.locate(number);
-        let bytes = self.records.get(start..start.wrapping_add(len)).filter(|bytes| !bytes.is_empty())?;
-        let record = Record::parse(self.widths, bytes)?;
+        let (record, _) = self.record_at(number)?;
         let (weights, start) = if record.is_sequential() {
             let mut found = None;
             record.each_posting(|number, weights, start| {

@@ -84,11 +84,9 @@ impl WithSimd for ScoreCluster<'_> {
 /// added in the same way; else 0.
 #[inline(always)]
 fn packed_vectors<S: Simd>(widths: Widths) -> usize {
-    match widths.n_vectors() {
-        1 if widths.value == WeightType::Bf16 => 1,
-        vectors if S::EXPANDS && vectors <= MOST_VECTORS && widths.value == WeightType::Bf16 => vectors,
-        _ => 0,
-    }
+    let most = if S::EXPANDS { MOST_VECTORS } else { 1 };
+    let vectors = widths.n_vectors();
+    if widths.value == WeightType::Bf16 && vectors <= most { vectors } else { 0 }
 }
 
 impl ScoreCluster<'_> {
