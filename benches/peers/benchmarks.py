@@ -10,7 +10,7 @@
     python3 benches/peers/benchmarks.py report                           # the page from all that was measured
 
 Every measurement is a run of `compare.py` in a folder of its own below --work and is kept there: a phase that is started again goes
-on where it stopped (`--again` forgets), and `report` renders what is there.
+on where it stopped (`--again` forgets), and `report` renders what is there, beside what the page has of data sets and scales that are not.
 """
 
 import argparse
@@ -110,7 +110,6 @@ def collect(work):
     """Everything that was measured, as the page and the plots take it."""
     found = {phase: [measured(folder) for folder in sorted((work / phase).glob("*"))] for phase in ("sets", "slopes")}
     numbers = {phase: [entry for entry in entries if entry] for phase, entries in found.items()}
-    numbers["slopes"].sort(key=lambda entry: (entry["name"].partition("@")[0], entry["data"]["nonzeros"]))
     numbers["cores"] = []
     for folder in sorted((work / "cores").glob("*")):
         runs = [entry for entry in map(measured, folder.glob("threads-*")) if entry]
@@ -119,15 +118,32 @@ def collect(work):
     return numbers
 
 
+def overlaid(earlier, numbers):
+    """What the page was made of `earlier`, with what was measured since in its place: data sets and scales that were not measured again stay."""
+    found = {}
+    for phase, entries in numbers.items():
+        again = {entry["name"] for entry in entries}
+        found[phase] = entries + [entry for entry in earlier.get(phase, []) if entry["name"] not in again]
+        found[phase].sort(key=place)
+    return found
+
+
+def place(entry):
+    """Data sets by name, scales of one by size."""
+    return entry["name"].partition("@")[0], entry["data"]["nonzeros"] if "data" in entry else 0
+
+
 def write_report(args):
-    numbers = collect(args.work)
+    page_numbers = args.out / "benchmarks" / "numbers.json"
+    earlier = json.loads(page_numbers.read_text()) if page_numbers.exists() and not args.afresh else {}
+    numbers = overlaid(earlier, collect(args.work))
     if not any(numbers.values()):
         sys.exit(f"benchmarks: nothing was measured in {args.work}; run `peers`, `slopes` or `cores` first")
     plots = args.out / "benchmarks"
     plots.mkdir(parents=True, exist_ok=True)
-    (plots / "numbers.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    page_numbers.write_text(json.dumps(numbers, indent=1) + "\n")
     python = compare.make_venv(args.venv.absolute(), args.python)
-    subprocess.run([python, HERE / "plots.py", plots / "numbers.json", plots], check=True)
+    subprocess.run([python, HERE / "plots.py", page_numbers, plots], check=True)
     drawn = {path.stem for path in plots.glob("*.svg")}
     (args.out / "BENCHMARKS.md").write_text(page.render(numbers, drawn))
     print(f"{args.out / 'BENCHMARKS.md'}: {len(numbers['sets'])} sets, {len(drawn)} plots", file=sys.stderr)
@@ -182,6 +198,7 @@ def parse_args():
 
     phase = phases.add_parser("report", parents=[common_options()], help="the page and the plots")
     phase.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of BENCHMARKS.md and benchmarks/ [docs]")
+    phase.add_argument("--afresh", action="store_true", help="forget data sets and scales on the page that are not in --work")
     phase.set_defaults(run=write_report)
     return parser, parser.parse_args()
 

@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 # Stages of the two engines' JSON reports that make up one line of the tables.
 TEXT_STAGES = ("tfidf", "fit", "transform_train")
 TREE_STAGES = ("label_features", "tree")
-WEIGHT_STAGES = ("weights",)
+WEIGHT_STAGES = ("weights", "merge")
 # Engines that grow the tree and train in one call.
 WHOLE_STAGES = ("train",)
 

@@ -7,6 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import benchmarks
 import compare
 import measure
 import page
@@ -54,6 +55,20 @@ class PowerLaw(unittest.TestCase):
     def test_one_size_has_no_slope(self):
         self.assertIsNone(power_law([5, 5], [1, 2]))
         self.assertIsNone(power_law([], []))
+
+
+class Overlay(unittest.TestCase):
+    def test_what_is_measured_again_takes_the_place_of_what_was_there(self):
+        earlier = {"sets": [entry("finna", 10, 1.0)], "slopes": [entry("a@1", 1000, 9.0), entry("a@0.1", 100, 2.0)], "cores": []}
+        now = {"sets": [], "slopes": [entry("b@0.1", 5, 3.0), entry("a@0.1", 100, 4.0)], "cores": [{"name": "a@0.1", "runs": []}]}
+        found = benchmarks.overlaid(earlier, now)
+        names = {phase: [one["name"] for one in entries] for phase, entries in found.items()}
+        self.assertEqual(names, {"sets": ["finna"], "slopes": ["a@0.1", "a@1", "b@0.1"], "cores": ["a@0.1"]})
+        self.assertEqual(found["slopes"][0], now["slopes"][1])
+
+    def test_without_a_page_it_is_what_was_measured(self):
+        now = {"sets": [entry("finna", 10, 1.0)], "slopes": [], "cores": []}
+        self.assertEqual(benchmarks.overlaid({}, now), now)
 
 
 class Tables(unittest.TestCase):

@@ -217,7 +217,7 @@ struct SolverArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<WeightType>, visible_alias = "quantize",
         help = help("How weights are stored: bf16, f32, int8 (a byte each: sign and logarithm)", name(&WeightType::default())))]
     weights: Option<WeightType>,
-    /// Weights that are in memory at a time, about: layers that have more are trained and written in parts
+    /// Weights that are in memory at a time, about: layers that have more are written in parts, which are then put together
     #[arg(long, value_name = "N")]
     part_weights: Option<u64>,
 }

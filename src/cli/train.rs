@@ -252,7 +252,7 @@ pub(super) fn stages_with(read: f64, meta: &Meta) -> BTreeMap<String, f64> {
 
 /// Stages with their times, in the order in which they ran.
 pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
-    const ORDER: [&str; 11] = [
+    const ORDER: [&str; 12] = [
         "read",
         "tfidf",
         "distill",
@@ -261,6 +261,7 @@ pub(super) fn in_order(stages: &BTreeMap<String, f64>) -> String {
         "label_features",
         "tree",
         "weights",
+        "merge",
         "match",
         "assign",
         "valid",

@@ -105,9 +105,28 @@ impl ModelWriter {
 
     /// Removes the file of a section that was not taken over.
     fn forget(&self, name: &str) -> Result<()> {
-        let mut earlier = self.earlier();
-        let (Some(entry), Some(dir)) = (earlier.remove(name), &self.shared.dir) else { return Ok(()) };
-        let path = dir.join(entry.file);
+        let earlier = self.earlier().remove(name);
+        earlier.map_or(Ok(()), |entry| self.remove_file(&entry))
+    }
+
+    /// Takes sections `names` out again, those of them that are finished: for what was written to make other sections of. Whatever of them is still
+    /// mapped stays valid where the system lets a mapped file be removed, so buffers are better dropped before.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove(&self, names: &[String]) -> Result<()> {
+        for name in names {
+            let mut sections = self.shared.sections();
+            let Some(Finished { entry, .. }) = sections.get(name).cloned().flatten() else { continue };
+            sections.remove(name);
+            self.remove_file(&entry)?;
+        }
+        Ok(())
+    }
+
+    fn remove_file(&self, entry: &SectionEntry) -> Result<()> {
+        let Some(dir) = &self.shared.dir else { return Ok(()) };
+        let path = dir.join(&entry.file);
         std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))
     }
 

@@ -56,6 +56,25 @@ fn what_is_finished_is_there_in_the_next_go() {
 }
 
 #[test]
+fn what_is_removed_is_not_part_of_the_model() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("m");
+    for writer in [begin(&dir), ModelWriter::in_memory()] {
+        for name in ["part0", "part1", "kept"] {
+            writer.put_array(name, &[1u8, 2]).unwrap();
+        }
+        writer.remove(&["part0".to_string(), "part1".to_string(), "never there".to_string()]).unwrap();
+        assert!(!writer.has("part0") && writer.has("kept"));
+        // The name is free again.
+        writer.put_array("part1", &[3u8]).unwrap();
+        let model = writer.commit(&()).unwrap();
+        assert!(!model.has("part0"));
+        assert_eq!(model.array::<u8>("part1").unwrap()[..], [3]);
+    }
+    assert_eq!(names(&dir), ["kept.bin", "manifest.json", "part1.bin"]);
+}
+
+#[test]
 fn other_data_two_processes_and_unknown_sections_are_told_apart() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("m");

@@ -8,8 +8,8 @@ use crate::XrLinearError;
 use crate::chunk::{Chunk, Cursor};
 use crate::part::{BLOCK, MAX_SHIFT};
 use crate::record::{
-    GROUP, LONG, MORE, RecordSize, SHORT, Widths, code_of, codes_len, first_number, group_at, is_wide,
-    put_leb128, put_uint, start_width,
+    GROUP, LONG, MORE, Naming, RecordSize, SHORT, Unpacked, Widths, code_of, codes_len, first_number,
+    group_at, is_wide, put_leb128, put_uint, start_width,
 };
 use rayon::prelude::*;
 use std::ops::Range;
@@ -38,12 +38,24 @@ pub(crate) fn write_part(
             slab.copy(cluster, chunk, cursors[number]);
         }
     })?;
-    let mut bias = writer.array::<f32>(&format!("{prefix}/bias"))?;
-    chunks.iter().try_for_each(|chunk| bias.push(&chunk.bias))?;
-    bias.finish()?;
-    let mut dense = writer.array::<f32>(&format!("{prefix}/dense"))?;
-    chunks.iter().try_for_each(|chunk| dense.push(&chunk.dense))?;
-    Ok(dense.finish()?)
+    let (bias, dense) =
+        (chunks.iter().map(|chunk| &chunk.bias[..]), chunks.iter().map(|chunk| &chunk.dense[..]));
+    write_beside_records(writer, prefix, bias, dense)
+}
+
+/// Writes what a layer has beside records and their directory: intercepts and dense weights, of some clusters after the other.
+pub(crate) fn write_beside_records<'a>(
+    writer: &ModelWriter,
+    prefix: &str,
+    bias: impl IntoIterator<Item = &'a [f32]>,
+    dense: impl IntoIterator<Item = &'a [f32]>,
+) -> Result<(), XrLinearError> {
+    let mut section = writer.array::<f32>(&format!("{prefix}/bias"))?;
+    bias.into_iter().try_for_each(|bias| section.push(bias))?;
+    section.finish()?;
+    let mut section = writer.array::<f32>(&format!("{prefix}/dense"))?;
+    dense.into_iter().try_for_each(|dense| section.push(dense))?;
+    Ok(section.finish()?)
 }
 
 /// Where every record goes. See [`crate::part`] for the directory's form.
@@ -217,6 +229,8 @@ struct Open {
     done: usize,
     /// Where clusters and postings begin, and where the next posting goes. The clusters of a short record stand behind one byte.
     clusters: usize,
+    /// The buckets of clusters that have begun, in a record that has any.
+    buckets: usize,
     /// Where the next count of a short record goes.
     counts: usize,
     postings: usize,
@@ -230,6 +244,11 @@ impl Slab {
         self.first as u32..(self.first + self.open.len()) as u32
     }
 
+    /// Bytes of the records.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.out.len() as u64
+    }
+
     fn open_record(&mut self, at: usize, size: RecordSize) {
         let (n, bytes) = (size.n as usize, size.postings);
         let mut open = Open { n, clusters: at, wide: is_wide(bytes), ..Open::default() };
@@ -241,6 +260,9 @@ impl Slab {
             } else if self.widths.id > 0 {
                 self.out[at] = LONG;
                 open.clusters += 1 + put_leb128(first_number(n, bytes), &mut self.out[at + 1..]);
+                if self.widths.naming(n) == Naming::Buckets {
+                    self.widths.open_buckets(n, &mut self.out[open.clusters..]);
+                }
             }
             open.postings = at + size.header_len(self.widths);
             open.next = open.postings;
@@ -263,35 +285,60 @@ impl Slab {
     /// Adds the next posting of a feature's record.
     pub(crate) fn add(&mut self, feature: u32, cluster: usize, weights: u32, posting: &[u8]) {
         let record = feature as usize - self.first;
-        let Widths { id, col, .. } = self.widths;
-        let Open { n, done, clusters, counts, postings, next, wide } = self.open[record];
-        let codes = clusters + self.widths.clusters_len(n);
-        if self.widths.lists_clusters(n) {
-            put_uint(cluster as u32, id, &mut self.out[clusters + done * id..]);
-        } else {
-            self.out[clusters + cluster / 8] |= 1 << (cluster % 8);
+        let mut open = self.open[record];
+        let start = open.next;
+        self.add_head(&mut open, cluster, weights as usize);
+        self.out[start..open.next].copy_from_slice(posting);
+        self.open[record] = open;
+    }
+
+    /// Adds the next postings of a feature's record, taken apart: their heads, of clusters counted from `first` on, and themselves, end to end.
+    pub(crate) fn add_all(&mut self, feature: u32, first: usize, heads: &Unpacked, postings: &[u8]) {
+        let record = feature as usize - self.first;
+        let mut open = self.open[record];
+        let start = open.next;
+        for (&cluster, &count) in heads.clusters.iter().zip(&heads.counts) {
+            self.add_head(&mut open, first + cluster as usize, count as usize + 1);
         }
+        self.out[start..open.next].copy_from_slice(&postings[..open.next - start]);
+        self.open[record] = open;
+    }
+
+    /// Names cluster and weights of the next posting of a record, and leaves room for the posting itself.
+    #[inline(always)]
+    fn add_head(&mut self, open: &mut Open, cluster: usize, weights: usize) {
+        let Widths { id, col, .. } = self.widths;
+        let Open { n, done, clusters, postings, next, wide, .. } = *open;
+        let codes = clusters + self.widths.clusters_len(n);
+        match self.widths.naming(n) {
+            Naming::List => put_uint(cluster as u32, id, &mut self.out[clusters + done * id..]),
+            Naming::Buckets => {
+                let named = &mut self.out[clusters..codes];
+                open.buckets = self.widths.put_in_bucket(named, done, cluster, open.buckets);
+            }
+            Naming::Bits => self.out[clusters + cluster / 8] |= 1 << (cluster % 8),
+        }
+        let count = weights as u32 - 1;
         if self.widths.is_short(n) {
-            let code = code_of(weights as usize);
+            let code = code_of(weights);
             match done {
                 0 => self.out[clusters - 1] |= code << 4,
                 _ => self.out[codes + (done - 1) / 4] |= code << (2 * ((done - 1) % 4)),
             }
             if code == MORE {
-                put_uint(weights - 1, col, &mut self.out[counts..]);
-                self.open[record].counts += col;
+                put_uint(count, col, &mut self.out[open.counts..]);
+                open.counts += col;
             }
         } else if n > SHORT {
             let (group, at) = (codes + group_at(col, wide, done / GROUP), done % GROUP);
             if at == 0 {
                 put_uint((next - postings) as u32, start_width(wide), &mut self.out[group..]);
             }
-            put_uint(weights - 1, col, &mut self.out[group + start_width(wide) + at * col..]);
+            put_uint(count, col, &mut self.out[group + start_width(wide) + at * col..]);
         } else {
-            put_uint(weights - 1, col, &mut self.out[codes..]);
+            put_uint(count, col, &mut self.out[codes..]);
         }
-        self.out[next..next + posting.len()].copy_from_slice(posting);
-        self.open[record].next += posting.len();
-        self.open[record].done += 1;
+        open.next += self.widths.posting_len(weights);
+        open.done += 1;
     }
 }

@@ -7,7 +7,6 @@
 use crate::layer::LayerScratch;
 use crate::model::{Query, Scratch};
 use crate::pairs::{Margins, Pairs};
-use crate::part::Part;
 use crate::queries::Queries;
 use crate::scatter::{ScatterScratch, ScoreCluster};
 use crate::turned::{Sizes, Turned, has_codes};
@@ -48,7 +47,7 @@ impl Batching {
     fn pays(&self, n_features: usize, layer: &LayerWeights) -> bool {
         // The weights of a posting are counted in 16 bits.
         layer.n_record_bytes() < self.bytes_for_feature.saturating_mul(n_features)
-            && layer.parts().iter().all(|part| has_codes(part.widths))
+            && has_codes(layer.part().widths)
     }
 
     /// Queries whose margins can be kept.
@@ -145,25 +144,22 @@ impl<'a> Block<'a> {
     fn score_layer(&self, weights: &LayerWeights, layer: &TreeLayer, pairs: Pairs) -> Option<Margins> {
         let mut margins = Margins::new(pairs, layer);
         let (pairs, mut rest) = margins.parts_mut();
-        for part in weights.parts() {
-            let first = part.clusters.start;
-            let wanted = |cluster: u32| !pairs.of((first + cluster) as usize).is_empty();
-            let sizes = Sizes::new(part, &self.used);
-            for clusters in sizes.ranges(self.batching.turned_bytes as u64, wanted)? {
-                let turned = sizes.turn(clusters.clone(), wanted);
-                let tasks;
-                (tasks, rest) = tasks_of(layer, pairs, first + clusters.start..first + clusters.end, rest);
-                tasks.into_par_iter().for_each_init(ScatterScratch::default, |scratch, task| {
-                    self.score_cluster((weights, part), layer, &turned, task, scratch);
-                });
-            }
+        let wanted = |cluster: u32| !pairs.of(cluster as usize).is_empty();
+        let sizes = Sizes::new(weights.part(), &self.used);
+        for clusters in sizes.ranges(self.batching.turned_bytes as u64, wanted)? {
+            let turned = sizes.turn(clusters.clone(), wanted);
+            let tasks;
+            (tasks, rest) = tasks_of(layer, pairs, clusters, rest);
+            tasks.into_par_iter().for_each_init(ScatterScratch::default, |scratch, task| {
+                self.score_cluster(weights, layer, &turned, task, scratch);
+            });
         }
         Some(margins)
     }
 
     fn score_cluster(
         &self,
-        (weights, part): (&LayerWeights, &Part),
+        weights: &LayerWeights,
         layer: &TreeLayer,
         turned: &Turned,
         task: Task<'_>,
@@ -172,11 +168,11 @@ impl<'a> Block<'a> {
         let Task { cluster, rows, margins } = task;
         let slots = layer.slots(cluster as usize);
         dispatch(ScoreCluster {
-            part,
+            part: weights.part(),
             turned,
-            cluster: cluster - part.clusters.start,
-            bias: weights.bias(cluster, slots.clone()),
-            dense: weights.dense(cluster, slots),
+            cluster,
+            bias: weights.part().bias(slots.clone()),
+            dense: weights.part().dense(slots),
             rows,
             queries: &self.queries,
             scratch,

@@ -34,11 +34,8 @@ impl XrLinear {
     pub fn compressed_bytes(&self, compression: &Compression) -> Result<u64, XrLinearError> {
         let mut bytes = 0;
         for (number, layer) in self.layers().iter().enumerate() {
-            bytes += layer.n_bytes() as u64;
-            for part in layer.parts() {
-                let (layout, ..) = self.rewriting(number, part, compression).sizes()?;
-                bytes = bytes + layout.n_bytes() - part.n_record_bytes() as u64;
-            }
+            let (layout, ..) = self.rewriting(number, layer.part(), compression).sizes()?;
+            bytes += (layer.n_bytes() - layer.n_record_bytes()) as u64 + layout.n_bytes();
         }
         Ok(bytes)
     }
@@ -51,9 +48,7 @@ impl XrLinear {
         let nothing = Compression { weights: None, threshold: 0.0 };
         let mut largest = 0.0f32;
         for (number, layer) in self.layers().iter().enumerate() {
-            for part in layer.parts() {
-                largest = largest.max(self.rewriting(number, part, &nothing).sizes()?.1);
-            }
+            largest = largest.max(self.rewriting(number, layer.part(), &nothing).sizes()?.1);
         }
         Ok(largest)
     }
@@ -72,17 +67,13 @@ impl XrLinear {
         let tree: &LabelTree = self.tree();
         let weights = compression.weights.unwrap_or(self.weight_type());
         ModelInfo::like(self, tree, weights).write(tree, writer, prefix)?;
-        let n_parts = self.layers().iter().map(|layer| layer.parts().len()).sum::<usize>();
-        progress.begin("compress", Some(n_parts as u64), "parts");
+        progress.begin("compress", Some(self.layers().len() as u64), "layers");
         let mut n_weights = 0;
         for (number, layer) in self.layers().iter().enumerate() {
-            let prefix = format!("{prefix}/layer{number}");
-            layer.write_parts(writer, &prefix, |part, prefix| {
-                n_weights += self.rewriting(number, part, compression).write(writer, prefix)?;
-                part.write_beside_records(writer, prefix)?;
-                progress.advance(1);
-                Ok(())
-            })?;
+            let (prefix, part) = (format!("{prefix}/layer{number}"), layer.part());
+            n_weights += self.rewriting(number, part, compression).write(writer, &prefix)?;
+            part.write_beside_records(writer, &prefix)?;
+            progress.advance(1);
         }
         progress.end();
         Ok(n_weights)

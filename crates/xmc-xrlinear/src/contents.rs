@@ -1,7 +1,7 @@
 //! What the layers hold and what a search reads of it, for benchmarks and other observers: nothing here is on the way of a prediction.
 
 use crate::part::Part;
-use crate::record::{Record, take_columns};
+use crate::record::{Naming, Record, take_columns};
 use crate::{LayerWeights, XrLinear};
 use xmc_sparse::{FeatureId, Row, Scored};
 use xmc_tree::Search;
@@ -35,18 +35,15 @@ impl XrLinear {
         for (layer, beam) in self.layers().iter().zip(trace.beams()) {
             for &feature in row.sparse.indices {
                 let number = layer.record_of(feature);
-                layer.parts().iter().for_each(|part| sum += part_traffic(part, number, beam));
+                sum += record_traffic(layer.part(), number, beam);
             }
         }
         sum
     }
 }
 
-fn part_traffic(part: &Part, number: u32, beam: &[Scored]) -> Traffic {
-    let members: Vec<u32> = beam.iter().filter_map(|parent| part.local(parent.id)).collect();
-    if members.is_empty() {
-        return Traffic::default();
-    }
+fn record_traffic(part: &Part, number: u32, beam: &[Scored]) -> Traffic {
+    let members: Vec<u32> = beam.iter().map(|parent| parent.id).collect();
     let bytes = part.directory_bytes(number) as u64;
     let Some(record) = part.record(number).filter(|record| record.n > 0) else {
         return Traffic { bytes, ..Traffic::default() };
@@ -69,10 +66,11 @@ fn part_traffic(part: &Part, number: u32, beam: &[Scored]) -> Traffic {
 /// Bytes that finding `members` clusters in a record takes.
 fn head_bytes(record: &Record<'_>, members: usize) -> u64 {
     let (head, clusters) = record.head_lens();
-    match (record.is_sequential(), record.lists_clusters()) {
-        (true, _) => head as u64,
-        (false, true) => u64::from(record.n.ilog2() + 1) * (clusters / record.n * members) as u64,
-        (false, false) => clusters as u64,
+    match record.naming() {
+        _ if record.is_sequential() => head as u64,
+        Naming::List => u64::from(record.n.ilog2() + 1) * (clusters / record.n * members) as u64,
+        Naming::Buckets => (members * record.bytes_to_search_bucket()) as u64,
+        Naming::Bits => clusters as u64,
     }
 }
 
@@ -86,17 +84,15 @@ impl LayerWeights {
     /// What is damaged is left out.
     pub fn for_each_posting(&self, mut take: impl FnMut(u32, u32, &[u32], &[f32])) {
         let (mut columns, mut values) = (Vec::new(), Vec::new());
-        for part in self.parts() {
-            let widths = part.widths;
-            for number in 0..part.n_records() as u32 {
-                let Some(record) = part.record(number) else { continue };
-                record.for_each(|cluster, weights, posting| {
-                    take_columns(widths, weights, posting, &mut columns);
-                    values.clear();
-                    widths.value.take(&posting[widths.columns_len(weights)..], &mut values);
-                    take(number, part.clusters.start + cluster, &columns, &values);
-                });
-            }
+        let (part, widths) = (self.part(), self.part().widths);
+        for number in 0..part.n_records() as u32 {
+            let Some(record) = part.record(number) else { continue };
+            record.for_each(|cluster, weights, posting| {
+                take_columns(widths, weights, posting, &mut columns);
+                values.clear();
+                widths.value.take(&posting[widths.columns_len(weights)..], &mut values);
+                take(number, cluster, &columns, &values);
+            });
         }
     }
 }

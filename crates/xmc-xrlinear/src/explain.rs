@@ -163,9 +163,9 @@ impl XrLinear {
             weights.add_feature(parent, feature, x, &mut sums);
             (sums[place] != 0.0).then_some((feature, sums[place]))
         });
-        let dense = row.dense.iter().zip(weights.dense(parent, slot..slot + 1));
+        let dense = row.dense.iter().zip(weights.part().dense(slot..slot + 1));
         Some(MarginParts {
-            intercept: weights.bias(parent, slot..slot + 1)[0],
+            intercept: weights.part().bias(slot..slot + 1)[0],
             sparse: sparse.collect(),
             dense: dense.map(|(x, w)| x * w).collect(),
         })

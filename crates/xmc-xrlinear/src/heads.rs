@@ -82,9 +82,9 @@ mod tests {
         let last = &model.layers()[1];
         for cluster in 0..2 {
             for (slot, &label) in tree.leaves().slots(cluster).zip(tree.leaves().children(cluster)) {
-                let (cluster, label, slot) = (cluster as u32, label as usize, slot..slot + 1);
-                assert_eq!(heads.intercepts[label], last.bias(cluster, slot.clone())[0]);
-                assert_eq!(&heads.weights[label * 5..][..5], last.dense(cluster, slot));
+                let (label, slot) = (label as usize, slot..slot + 1);
+                assert_eq!(heads.intercepts[label], last.part().bias(slot.clone())[0]);
+                assert_eq!(&heads.weights[label * 5..][..5], last.part().dense(slot));
             }
         }
     }

@@ -2,9 +2,8 @@
 
 use crate::XrLinearError;
 use crate::groups::FeatureGroups;
-use crate::part::{FETCH, Part, part_prefix};
-use crate::record::{GROUP, Record, WORDS, Widths, accumulate, group_at, posting_of_group};
-use std::ops::Range;
+use crate::part::{FETCH, Part};
+use crate::record::{GROUP, Naming, Record, WORDS, Widths, accumulate, group_at, posting_of_group};
 use xmc_sparse::kernels::{Isa, LANES, Simd, WithSimd, dispatch, dispatch_on, prefetch};
 use xmc_sparse::{Row, Scored};
 use xmc_store::{Container, ModelWriter};
@@ -13,8 +12,7 @@ use xmc_tree::TreeLayer;
 /// The weights of one layer, as they lie in the container.
 #[derive(Debug, Clone)]
 pub struct LayerWeights {
-    /// The clusters' weights, in their order.
-    parts: Vec<Part>,
+    part: Part,
     groups: FeatureGroups,
     n_dense: usize,
 }
@@ -26,11 +24,9 @@ pub(crate) struct LayerScratch {
     places: Vec<u32>,
     /// Where each beam member's margins start.
     starts: Vec<usize>,
-    /// Place in the beam and number within the part of the beam members that a part has.
-    members: Vec<(u32, u32)>,
     /// Number of the record of each feature of the query.
     records: Vec<u32>,
-    /// Where these lie in a part: start and length.
+    /// Where these lie: start and length.
     found: Vec<(usize, usize)>,
     /// Long records of the query's features.
     long: Vec<Long>,
@@ -56,7 +52,7 @@ impl LayerScratch {
 /// A record of which each posting can be found by its number.
 #[derive(Debug, Clone, Copy, Default)]
 struct Long {
-    /// Where its groups begin in the part's records, and where its postings do.
+    /// Where its groups begin in all records, and where its postings do.
     groups: usize,
     postings: usize,
     wide: bool,
@@ -75,7 +71,7 @@ struct Candidate {
 /// A posting that belongs to a beam member.
 #[derive(Debug, Clone, Copy, Default)]
 struct Hit {
-    /// Where it lies in the part's records.
+    /// Where it lies in all records.
     start: usize,
     weights: u32,
     place: u32,
@@ -100,51 +96,23 @@ impl LayerWeights {
         (groups, n_dense): (&FeatureGroups, usize),
     ) -> Result<Self, XrLinearError> {
         let (n_clusters, n_stored) = (layer.1.n_parents() as u32, (groups.n_records(), n_dense));
-        let (mut parts, mut first) = (Vec::new(), 0);
-        if !Part::is_at(container, prefix, 0) {
-            parts.push(Part::open(container, prefix, 0..n_clusters, layer, widths, n_stored)?);
-            first = n_clusters;
-        }
-        while first < n_clusters {
-            let at = (parts.len(), first);
-            let part = Part::open_next(container, prefix, at, layer, widths, n_stored)?;
-            first = part.clusters.end;
-            parts.push(part);
-        }
-        Ok(Self { parts, groups: groups.clone(), n_dense })
+        let part = Part::open(container, prefix, 0..n_clusters, layer, widths, n_stored)?;
+        Ok(Self { part, groups: groups.clone(), n_dense })
     }
 
     /// Bytes of all sections.
     pub fn n_bytes(&self) -> usize {
-        self.parts.iter().map(Part::n_bytes).sum()
+        self.part.n_bytes()
     }
 
-    /// Bytes of the records and their directories.
+    /// Bytes of the records and their directory.
     pub(crate) fn n_record_bytes(&self) -> usize {
-        self.parts.iter().map(Part::n_record_bytes).sum()
+        self.part.n_record_bytes()
     }
 
     /// Writes the layer as it is, as sections `<prefix>/…`.
     pub(crate) fn write(&self, writer: &ModelWriter, prefix: &str) -> Result<(), XrLinearError> {
-        self.write_parts(writer, prefix, |part, prefix| part.write(writer, prefix))
-    }
-
-    /// Writes a layer with the same parts as sections `<prefix>/…`; `write` is given each part and where it goes.
-    pub(crate) fn write_parts(
-        &self,
-        writer: &ModelWriter,
-        prefix: &str,
-        mut write: impl FnMut(&Part, &str) -> Result<(), XrLinearError>,
-    ) -> Result<(), XrLinearError> {
-        let is_all = self.parts.len() == 1;
-        for (number, part) in self.parts.iter().enumerate() {
-            let prefix = part_prefix(prefix, (!is_all).then_some(number));
-            if !is_all {
-                Part::write_clusters(writer, &prefix, part.clusters.clone())?;
-            }
-            write(part, &prefix)?;
-        }
-        Ok(())
+        self.part.write(writer, prefix)
     }
 
     /// The groups of features that the records are for.
@@ -152,33 +120,15 @@ impl LayerWeights {
         &self.groups
     }
 
-    /// The parts, one at least.
-    pub(crate) fn parts(&self) -> &[Part] {
-        &self.parts
-    }
-
-    /// The part that has `cluster`; the last one for a cluster that none has.
+    /// The records, the intercepts and the dense weights.
     #[inline(always)]
-    fn part_of(&self, cluster: u32) -> &Part {
-        let before = self.parts.partition_point(|part| part.clusters.end <= cluster);
-        &self.parts[before.min(self.parts.len() - 1)]
-    }
-
-    /// Intercepts of `slots`, those of `cluster`.
-    #[inline(always)]
-    pub(crate) fn bias(&self, cluster: u32, slots: Range<usize>) -> &[f32] {
-        self.part_of(cluster).bias(slots)
-    }
-
-    /// Dense weights of `slots`, those of `cluster` or some of them.
-    #[inline(always)]
-    pub(crate) fn dense(&self, cluster: u32, slots: Range<usize>) -> &[f32] {
-        self.part_of(cluster).dense(slots)
+    pub(crate) fn part(&self) -> &Part {
+        &self.part
     }
 
     /// Stored weights, without intercepts and dense ones; counts them.
     pub fn n_weights(&self) -> u64 {
-        self.parts.iter().map(Part::n_weights).sum()
+        self.part.n_weights()
     }
 
     /// Appends the margins of all children of `beam`'s clusters for one instance, the one that `scratch` was last made ready for.
@@ -201,10 +151,9 @@ impl LayerWeights {
     /// Adds the part of `feature`, of value `x`, in the margins of `cluster`'s children to `sums`, which has room for
     /// whole vectors of them. One feature of one cluster: a query as a whole goes through [`Self::score`].
     pub(crate) fn add_feature(&self, cluster: u32, feature: u32, x: f32, sums: &mut [f32]) {
-        let (part, record) = (self.part_of(cluster), self.groups.record_of(feature));
-        let found = part.local(cluster).and_then(|cluster| part.posting(cluster, record));
+        let found = self.part.posting(cluster, self.groups.record_of(feature));
         let Some((weights, posting)) = found else { return };
-        dispatch(AddPosting { widths: part.widths, weights, posting, x, sums });
+        dispatch(AddPosting { widths: self.part.widths, weights, posting, x, sums });
     }
 }
 
@@ -242,9 +191,7 @@ impl WithSimd for ScoreLayer<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         self.start_with_bias();
-        for part in &self.weights.parts {
-            self.add_part(simd, part);
-        }
+        self.add_sparse(simd);
         self.add_dense();
         for parent in self.beam {
             self.scratch.places[parent.id as usize] = 0;
@@ -253,16 +200,11 @@ impl WithSimd for ScoreLayer<'_> {
 }
 
 impl ScoreLayer<'_> {
-    /// Adds what the sparse features say in the beam's clusters of `part`.
+    /// Adds what the sparse features say in the beam's clusters.
     #[inline(always)]
-    fn add_part<S: Simd>(&mut self, simd: S, part: &Part) {
-        let LayerScratch { members, records, found, .. } = &mut *self.scratch;
-        members.clear();
-        let places = self.beam.iter().zip(0u32..);
-        members.extend(places.filter_map(|(parent, place)| Some((place, part.local(parent.id)?))));
-        if members.is_empty() {
-            return;
-        }
+    fn add_sparse<S: Simd>(&mut self, simd: S) {
+        let part = &self.weights.part;
+        let LayerScratch { records, found, .. } = &mut *self.scratch;
         part.find_records(records, found);
         self.find_postings(part);
         self.place_postings(part);
@@ -282,7 +224,7 @@ impl ScoreLayer<'_> {
             starts.push(self.margins.len());
             let slots = self.layer.slots(parent.id as usize);
             // A negative zero becomes a positive one: zeros that are added later on would make it one or not, depending on what stands beside it.
-            self.margins.extend(self.weights.bias(parent.id, slots).iter().map(|bias| bias + 0.0));
+            self.margins.extend(self.weights.part.bias(slots).iter().map(|bias| bias + 0.0));
         }
     }
 
@@ -290,7 +232,7 @@ impl ScoreLayer<'_> {
     /// not foreseeable, so all is written down, and counted if it is there: a processor that has guessed wrong loses more time.
     #[inline(always)]
     fn find_postings(&mut self, part: &Part) {
-        let LayerScratch { members, found, long, candidates, hits, places, .. } = &mut *self.scratch;
+        let LayerScratch { found, long, candidates, hits, places, .. } = &mut *self.scratch;
         long.clear();
         let (mut n_candidates, mut n_hits) = (0, 0);
         for (&(start, len), &x) in found.iter().zip(self.row.sparse.values) {
@@ -300,7 +242,7 @@ impl ScoreLayer<'_> {
             if record.is_sequential() {
                 grow(hits, n_hits + record.n);
                 let hits = &mut hits[n_hits..];
-                let n_found = hits_of_short(&record, postings, x, part, places, hits);
+                let n_found = hits_of_short(&record, postings, x, places, hits);
                 if len > FETCH {
                     hits[..n_found].iter().for_each(|hit| hit.fetch(part));
                 }
@@ -308,10 +250,10 @@ impl ScoreLayer<'_> {
                 continue;
             }
             let groups = postings - record.groups_len();
-            grow(candidates, n_candidates + members.len());
+            grow(candidates, n_candidates + self.beam.len());
             let out = &mut candidates[n_candidates..];
             let first = Candidate { long: long.len() as u32, hit: n_hits as u32, ..Candidate::default() };
-            let n_found = candidates_of_long(&record, first, groups, part, members, out);
+            let n_found = candidates_of_long(&record, first, groups, part, self.beam, out);
             long.push(Long { groups, postings, wide: record.wide, x });
             n_candidates += n_found;
             // Their places among the hits are kept: sums are taken in the order of the features.
@@ -360,7 +302,7 @@ impl ScoreLayer<'_> {
         }
         for (place, parent) in self.beam.iter().enumerate() {
             let slots = self.layer.slots(parent.id as usize);
-            let matrix = weights.dense(parent.id, slots);
+            let matrix = weights.part.dense(slots);
             let start = self.scratch.starts[place];
             for (sum, column) in self.margins[start..].iter_mut().zip(matrix.chunks_exact(n_dense)) {
                 *sum += dot(self.row.dense, column);
@@ -370,21 +312,13 @@ impl ScoreLayer<'_> {
 }
 
 /// Writes the postings of a short record that lie in the beam to the front of `hits`, which has room for all of them; how many there are.
-/// The postings begin at `postings` of the part's records.
+/// The postings begin at `postings` of all records.
 #[inline(always)]
-fn hits_of_short(
-    record: &Record<'_>,
-    postings: usize,
-    x: f32,
-    part: &Part,
-    places: &[u32],
-    hits: &mut [Hit],
-) -> usize {
+fn hits_of_short(record: &Record<'_>, postings: usize, x: f32, places: &[u32], hits: &mut [Hit]) -> usize {
     let mut n_hits = 0;
     record.each_posting(|number, weights, start| {
         // A damaged record may name any cluster.
-        let cluster = part.clusters.start.wrapping_add(record.cluster(number));
-        let place = places.get(cluster as usize).copied().unwrap_or(0);
+        let place = places.get(record.cluster(number) as usize).copied().unwrap_or(0);
         hits[n_hits] =
             Hit { start: postings + start, weights: weights as u32, place: place.wrapping_sub(1), x };
         n_hits += usize::from(place > 0);
@@ -393,14 +327,14 @@ fn hits_of_short(
 }
 
 /// Writes the postings of a long record that lie in the beam to the front of `out`, which has room for all of its members; how many there
-/// are. `first` says what the first one has, but for the posting. Asks for the groups, which begin at `groups` of the part's records.
+/// are. `first` says what the first one has, but for the posting. Asks for the groups, which begin at `groups` of all records.
 #[inline(always)]
 fn candidates_of_long(
     record: &Record<'_>,
     first: Candidate,
     groups: usize,
     part: &Part,
-    members: &[(u32, u32)],
+    beam: &[Scored],
     out: &mut [Candidate],
 ) -> usize {
     let mut n_found = 0;
@@ -410,15 +344,14 @@ fn candidates_of_long(
         prefetch(&part.records, groups + group_at(part.widths.col, record.wide, number / GROUP));
         n_found += usize::from(is_there);
     };
-    if record.lists_clusters() {
-        for &(place, cluster) in members {
-            note(record.search(cluster), place);
-        }
-    } else {
-        let mut ranks = [0; WORDS];
-        record.rank_words(&mut ranks);
-        for &(place, cluster) in members {
-            note(record.rank(&ranks, cluster), place);
+    let members = beam.iter().zip(0..);
+    match record.naming() {
+        Naming::List => members.for_each(|(member, place)| note(record.search(member.id), place)),
+        Naming::Buckets => members.for_each(|(member, place)| note(record.search_bucket(member.id), place)),
+        Naming::Bits => {
+            let mut ranks = [0; WORDS];
+            record.rank_words(&mut ranks);
+            members.for_each(|(member, place)| note(record.rank(&ranks, member.id), place));
         }
     }
     n_found

@@ -18,6 +18,7 @@ mod explain;
 mod groups;
 mod heads;
 mod layer;
+mod merge;
 mod model;
 mod negatives;
 mod output;

@@ -186,7 +186,7 @@ impl XrLinear {
 
     /// How the weights are stored.
     pub fn weight_type(&self) -> WeightType {
-        self.layers[0].parts()[0].widths.value
+        self.layers[0].part().widths.value
     }
 
     /// The weights of every layer, root first.

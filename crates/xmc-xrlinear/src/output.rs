@@ -1,17 +1,20 @@
-//! Where solved clusters go: to the parts of their layers.
+//! Where solved clusters go: to the files of their layers.
 //!
-//! The weights of a layer are ordered by feature, so those of a part must all be there before it is written. Clusters are solved beside each
+//! The weights of a layer are ordered by feature, so all that are written together must be there before. Clusters are solved beside each
 //! other and come in nearly their order; what has come in order is collected, and as soon as it has as many weights as may be in memory,
-//! or is all of the layer, it is written. Where parts begin depends on the weights alone.
+//! or is all of the layer, it is written. What a layer has been written in several parts of becomes one when all have come ([`crate::merge`]), so a
+//! finished model does not tell how much was in memory.
 
 use crate::assemble::write_part;
 use crate::chunk::Chunk;
+use crate::merge::write_merged;
 use crate::model::ModelInfo;
 use crate::part::{Part, part_prefix, sections_at};
 use crate::{LayerWeights, TrainReport, XrLinearError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use xmc_sparse::Progress;
 use xmc_store::ModelWriter;
 use xmc_tree::LabelTree;
 
@@ -32,7 +35,7 @@ pub(crate) struct Output<'a> {
 /// A layer of which some clusters are solved.
 #[derive(Default)]
 struct OpenLayer {
-    /// Parts that are written, or being written.
+    /// Parts that are written, or being written; none of a layer that is written as a whole.
     n_parts: usize,
     /// The clusters after these, in order, and how many weights they have.
     first: usize,
@@ -76,7 +79,7 @@ impl OpenLayer {
         let (first, chunks) = (self.first, std::mem::take(&mut self.chunks));
         let number = is_numbered.then_some(self.n_parts);
         (self.first, self.weights) = (first + chunks.len(), 0);
-        self.n_parts += 1;
+        self.n_parts += usize::from(is_numbered);
         FullPart { number, first, chunks }
     }
 }
@@ -107,25 +110,60 @@ impl<'a> Output<'a> {
     }
 
     fn adopt_layer(&mut self, layer: usize) -> Result<(), XrLinearError> {
-        let (prefix, n_clusters) = (self.layer_prefix(layer), self.n_clusters(layer) as u32);
-        let (tree_layer, n_stored) = ((layer, &self.tree.layers()[layer]), self.info.n_stored());
-        let (widths, mut first, mut n_parts) = (self.info.widths(tree_layer.1), 0, 0);
-        while first < n_clusters {
-            let part = if n_parts == 0 && self.writer.adopt(&sections_at(&prefix, None)) {
-                let container = self.writer.preview(&())?;
-                Part::open(&container, &prefix, 0..n_clusters, tree_layer, widths, n_stored)?
-            } else if self.writer.adopt(&sections_at(&prefix, Some(n_parts))) {
-                let (container, at) = (self.writer.preview(&())?, (n_parts, first));
-                Part::open_next(&container, &prefix, at, tree_layer, widths, n_stored)?
-            } else {
-                break;
-            };
-            self.report.n_weights += part.n_weights();
-            (first, n_parts) = (part.clusters.end, n_parts + 1);
+        let prefix = self.layer_prefix(layer);
+        if self.writer.adopt(&sections_at(&prefix, None)) {
+            let container = self.writer.preview(&())?;
+            let weights = self.info.open_layer(&container, self.prefix, layer, &self.tree.layers()[layer])?;
+            self.report.n_weights += weights.n_weights();
+            self.open_layer(layer).first = self.n_clusters(layer);
+            return Ok(());
         }
+        let n_parts = (0..).take_while(|&at| self.writer.adopt(&sections_at(&prefix, Some(at)))).count();
+        let parts = self.open_parts(layer, n_parts)?;
+        self.report.n_weights += parts.iter().map(Part::n_weights).sum::<u64>();
         let mut open = self.open_layer(layer);
-        (open.first, open.n_parts) = (first as usize, n_parts);
+        (open.first, open.n_parts) = (parts.last().map_or(0, |part| part.clusters.end as usize), n_parts);
         Ok(())
+    }
+
+    /// The first `n_parts` parts of a layer.
+    fn open_parts(&self, layer: usize, n_parts: usize) -> Result<Vec<Part>, XrLinearError> {
+        let (prefix, tree_layer) = (self.layer_prefix(layer), &self.tree.layers()[layer]);
+        let (widths, n_stored) = (self.info.widths(tree_layer), self.info.n_stored());
+        let (container, mut first) = (self.writer.preview(&())?, 0);
+        let open = |at| {
+            let at = (at, first);
+            let part = Part::open_next(&container, &prefix, at, (layer, tree_layer), widths, n_stored)?;
+            first = part.clusters.end;
+            Ok(part)
+        };
+        (0..n_parts).map(open).collect()
+    }
+
+    /// Makes one of those of `layers` that are written in parts. All of their clusters have come.
+    pub(crate) fn merge(&self, layers: Range<usize>, progress: &dyn Progress) -> Result<(), XrLinearError> {
+        for layer in layers {
+            let n_parts = std::mem::take(&mut self.open_layer(layer).n_parts);
+            if n_parts > 0 {
+                self.merge_layer(layer, n_parts, progress)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_layer(
+        &self,
+        layer: usize,
+        n_parts: usize,
+        progress: &dyn Progress,
+    ) -> Result<(), XrLinearError> {
+        let (prefix, widths) = (self.layer_prefix(layer), self.info.widths(&self.tree.layers()[layer]));
+        let parts = self.open_parts(layer, n_parts)?;
+        write_merged((self.writer, &prefix), layer, widths, &parts, progress)?;
+        drop(parts);
+        let numbers = 0..n_parts;
+        let sections: Vec<String> = numbers.flat_map(|number| sections_at(&prefix, Some(number))).collect();
+        Ok(self.writer.remove(&sections)?)
     }
 
     /// Takes a solved cluster; writes the parts that are then full. When all clusters of a layer have come, it is written.

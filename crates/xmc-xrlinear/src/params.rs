@@ -23,7 +23,7 @@ pub struct XrLinearParams {
     pub relevance: RelevanceParams,
     /// How weights are stored. Default `bf16`.
     pub weights: WeightType,
-    /// Weights of a layer that training keeps in memory, about: a layer that has more is written in parts. Five to eight bytes each. At
+    /// Weights of a layer that training keeps in memory, about: a layer that has more is written in parts, which are put together when all are there. Five to eight bytes each. At
     /// least 1; default 2^28, the whole layer in most models. Predictions are the same.
     pub part_weights: Option<u64>,
     /// Orders the solver's passes. Default 0.

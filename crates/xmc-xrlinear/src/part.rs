@@ -1,7 +1,7 @@
 //! The stored weights of a range of a layer's clusters: records, and where each of them lies.
 //!
-//! A layer is one part, or several where its weights are too many to be put in order in memory. Each has the records of its own
-//! clusters, which are numbered within it.
+//! A layer is one part. While it is made it may be several, where its weights are too many to be put in order in memory ([`crate::output`]). Each
+//! has the records of its own clusters, which are numbered within it.
 //!
 //! The directory finds a record (see [`crate::record`]) by its number, that of its feature or group of features ([`crate::groups`]): they are taken in blocks of 16, and a block begins with the lengths of its
 //! records, in units of `2^shift` bytes. The directory has the position of each block (56 bits), its shift (6 bits), and the bytes of a length
@@ -9,6 +9,7 @@
 //! what they are the lengths of.
 
 use crate::XrLinearError;
+use crate::assemble::write_beside_records;
 use crate::record::{Record, Widths};
 use std::ops::Range;
 use xmc_sparse::kernels::prefetch;
@@ -93,7 +94,7 @@ impl Part {
         Ok(this)
     }
 
-    /// Part `at` of the layer at `prefix`, which has several and whose parts before that one end at cluster `first`.
+    /// Part `at` of the layer at `prefix`, which is written in several and whose parts before that one end at cluster `first`.
     pub(crate) fn open_next(
         container: &Container,
         prefix: &str,
@@ -113,11 +114,6 @@ impl Part {
                 Err(XrLinearError::Inconsistent { layer: number, what })
             }
         }
-    }
-
-    /// Whether part `number` of a layer at `layer` is there.
-    pub(crate) fn is_at(container: &Container, layer: &str, number: usize) -> bool {
-        container.has(&format!("{}/{CLUSTERS}", part_prefix(layer, Some(number))))
     }
 
     /// Says which clusters the part at `prefix` has.
@@ -142,8 +138,7 @@ impl Part {
         writer: &ModelWriter,
         prefix: &str,
     ) -> Result<(), XrLinearError> {
-        writer.put_array(&format!("{prefix}/bias"), &self.bias)?;
-        Ok(writer.put_array(&format!("{prefix}/dense"), &self.dense)?)
+        write_beside_records(writer, prefix, [&self.bias[..]], [&self.dense[..]])
     }
 
     /// Bytes of all sections.
@@ -169,15 +164,19 @@ impl Part {
         &self.dense[start..end]
     }
 
+    /// Intercepts of all slots.
+    pub(crate) fn all_bias(&self) -> &[f32] {
+        &self.bias
+    }
+
+    /// Dense weights of all slots.
+    pub(crate) fn all_dense(&self) -> &[f32] {
+        &self.dense
+    }
+
     /// Number of records.
     pub(crate) fn n_records(&self) -> usize {
         self.n_records
-    }
-
-    /// Number of `cluster` in this part, if it is here.
-    #[inline(always)]
-    pub(crate) fn local(&self, cluster: u32) -> Option<u32> {
-        self.clusters.contains(&cluster).then(|| cluster - self.clusters.start)
     }
 
     /// Record `number`; `None` when it is damaged.

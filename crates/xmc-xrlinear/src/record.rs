@@ -13,7 +13,9 @@
 //! counts  := number × postings with c = 3           `col` bytes each: weights of the posting − 1
 //!
 //! long    := 64 LEB128(2n + wide) clusters group × ⌈n / 8⌉ posting × n         n > 16
-//! clusters := number × n | bits                     bits: one for each cluster of the layer, in whole u64s
+//! clusters := number × n | starts low × n | bits    bits: one for each cluster of the layer, in whole u64s
+//! starts   := number × ⌈clusters of the layer / 256⌉ postings before each 256 clusters, `id` bytes each
+//! low      := byte                                  of the cluster's number, the rest of which those 256 have in common
 //! group   := start counts                           of eight postings, the last one of what is left
 //! start   := number                                 where the group's first posting begins: 4 bytes if wide, else 2
 //! counts  := number × 8                             `col` bytes each: weights of a posting − 1
@@ -25,9 +27,9 @@
 //! values  := value × weights                        1, 2 or 4 bytes each (int8, bf16, f32), see [`crate::value`]
 //! ```
 //!
-//! Each choice between numbers and bits is the shorter form (numbers when they are equal), so neither needs a mark; bits of
-//! clusters are used in layers of at most 4096 clusters. All numbers are little endian and not aligned. Most features have few postings of
-//! one to three weights, so that is what has the shortest form.
+//! Each choice is the shortest form (the first of them when they are equal), so none needs a mark; bits of
+//! clusters are used in layers of at most 4096 clusters, starts only where numbers have more than a byte. All numbers are little endian and
+//! not aligned. Most features have few postings of one to three weights, so that is what has the shortest form.
 //!
 //! The feature-major order is a change from PECOS's chunks (one for each cluster, feature by feature inside): a query
 //! reads one short run of bytes for each of its features instead of probing each of its ten clusters for each
@@ -36,15 +38,29 @@
 use crate::WeightType;
 use crate::value::from_bf16;
 use std::hint::select_unpredictable;
+use std::ops::Range;
 use xmc_sparse::kernels::{LANES, Simd, from_log8};
 use xmc_sparse::set_bits;
 
 /// Records of more postings say where each begins.
 pub(crate) const SHORT: usize = 16;
-/// Layers of more clusters list them by number: counting bits would take longer than searching.
+/// Records of layers of more clusters have no bits of them: counting them would take longer than searching.
 const MAX_BITMAP: usize = 4096;
 /// Words of these.
 pub(crate) const WORDS: usize = MAX_BITMAP / 64;
+/// Clusters that have all but the low byte of their number in common.
+const BUCKET: usize = 256;
+
+/// How a record says which clusters its postings are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// By their numbers.
+    List,
+    /// By the low bytes of their numbers, and where those of each [`BUCKET`] clusters begin: whoever looks for a cluster reads two places.
+    Buckets,
+    /// By a bit for each cluster.
+    Bits,
+}
 
 /// Widths of a layer's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +71,10 @@ pub(crate) struct Widths {
     pub(crate) col: usize,
     /// The values.
     pub(crate) value: WeightType,
-    /// Bytes of a bit for each cluster.
+    /// Bytes of a bit for each cluster; more than there can be where there are none.
     cluster_bits: usize,
+    /// Bytes of where the postings of each bucket begin; as above.
+    bucket_starts: usize,
     /// Bytes of a bit for each sibling.
     sibling_bits: usize,
 }
@@ -73,14 +91,15 @@ impl Widths {
     pub(crate) fn new(n_clusters: usize, max_siblings: usize, value: WeightType) -> Self {
         let id = if n_clusters == 1 { 0 } else { bytes_for(n_clusters) };
         let cluster_bits = if n_clusters > MAX_BITMAP { usize::MAX } else { 8 * n_clusters.div_ceil(64) };
+        let bucket_starts = if id < 2 { usize::MAX } else { id * n_clusters.div_ceil(BUCKET) };
         let sibling_bits = 2 * max_siblings.div_ceil(LANES);
-        Self { id, col: bytes_for(max_siblings), value, cluster_bits, sibling_bits }
+        Self { id, col: bytes_for(max_siblings), value, cluster_bits, bucket_starts, sibling_bits }
     }
 
     /// The same for `n_clusters` of the layer's clusters.
     pub(crate) fn of_part(self, n_clusters: usize) -> Self {
-        let Self { id, cluster_bits, .. } = Self::new(n_clusters, 1, self.value);
-        Self { id, cluster_bits, ..self }
+        let Self { col, sibling_bits, .. } = self;
+        Self { col, sibling_bits, ..Self::new(n_clusters, 1, self.value) }
     }
 
     /// The same with values of another type.
@@ -112,16 +131,50 @@ impl Widths {
         self.columns_len(weights) + self.value.len(weights)
     }
 
-    /// Whether a record of `n` postings lists its clusters.
+    /// How a record of `n` postings names its clusters.
     #[inline(always)]
-    pub(crate) fn lists_clusters(self, n: usize) -> bool {
-        n <= SHORT || n * self.id <= self.cluster_bits
+    pub(crate) fn naming(self, n: usize) -> Naming {
+        let (list, buckets) = (n * self.id, self.bucket_starts.saturating_add(n));
+        if n <= SHORT || list <= buckets.min(self.cluster_bits) {
+            Naming::List
+        } else if buckets <= self.cluster_bits {
+            Naming::Buckets
+        } else {
+            Naming::Bits
+        }
     }
 
     /// Bytes of a record's clusters.
     #[inline(always)]
     pub(crate) fn clusters_len(self, n: usize) -> usize {
-        if self.lists_clusters(n) { n * self.id } else { self.cluster_bits }
+        match self.naming(n) {
+            Naming::List => n * self.id,
+            Naming::Buckets => self.bucket_starts + n,
+            Naming::Bits => self.cluster_bits,
+        }
+    }
+
+    /// Begins the bytes that name the clusters of a record of `n` postings with buckets: none of them has any yet.
+    pub(crate) fn open_buckets(self, n: usize, clusters: &mut [u8]) {
+        let starts = clusters[..self.bucket_starts].chunks_exact_mut(self.id);
+        starts.for_each(|start| put_uint(n as u32, self.id, start));
+    }
+
+    /// Names the cluster of posting `number` there. Its bucket begins with it, and so do those before it from number `begun` on, if they have not
+    /// begun; returns how many have then.
+    pub(crate) fn put_in_bucket(
+        self,
+        clusters: &mut [u8],
+        number: usize,
+        cluster: usize,
+        begun: usize,
+    ) -> usize {
+        let end = cluster / BUCKET + 1;
+        for bucket in begun..end {
+            put_uint(number as u32, self.id, &mut clusters[bucket * self.id..]);
+        }
+        clusters[self.bucket_starts + number] = cluster as u8;
+        end
     }
 
     /// Whether a record of `n` postings is a short one.
@@ -150,6 +203,18 @@ impl RecordSize {
         self.postings += widths.posting_len(weights) as u64;
     }
 
+    /// Of a `record`. Codes that do not tell the weights are counted in one of few postings only, as longer ones have none.
+    pub(crate) fn of(record: &Record<'_>) -> Self {
+        let mut size = Self::default();
+        if record.is_sequential() {
+            record.each_posting(|_, weights, _| size.add(record.widths, weights));
+            return size;
+        }
+        let (start, weights) = record.posting(record.n - 1);
+        let postings = (start + record.widths.posting_len(weights)) as u64;
+        Self { n: record.n as u32, postings, ..size }
+    }
+
     /// Bytes of everything before the postings.
     pub(crate) fn header_len(&self, widths: Widths) -> usize {
         let Self { n, more, postings } = *self;
@@ -169,6 +234,14 @@ impl RecordSize {
             0 => 0,
             _ => self.header_len(widths) as u64 + self.postings,
         }
+    }
+}
+
+impl std::ops::AddAssign for RecordSize {
+    fn add_assign(&mut self, other: Self) {
+        self.n += other.n;
+        self.more += other.more;
+        self.postings += other.postings;
     }
 }
 
@@ -343,9 +416,10 @@ impl<'a> Record<'a> {
         (front + codes + clusters + self.counts.len() + self.groups.len(), clusters)
     }
 
-    /// Whether it lists its clusters by number.
-    pub(crate) fn lists_clusters(&self) -> bool {
-        self.widths.lists_clusters(self.n)
+    /// How it names its clusters.
+    #[inline(always)]
+    pub(crate) fn naming(&self) -> Naming {
+        self.widths.naming(self.n)
     }
 
     /// Gives `take` number, weights and start of each posting of a record of up to [`SHORT`].
@@ -371,6 +445,12 @@ impl<'a> Record<'a> {
     #[inline(always)]
     pub(crate) fn cluster(&self, number: usize) -> u32 {
         if self.widths.id == 0 { 0 } else { uint(self.clusters, self.widths.id, number) }
+    }
+
+    /// Bytes that are read to find a cluster, about, in a record that has buckets.
+    pub(crate) fn bytes_to_search_bucket(&self) -> usize {
+        let of_bucket = self.n * self.widths.id / self.widths.bucket_starts;
+        2 * self.widths.id + of_bucket.max(1).ilog2() as usize + 1
     }
 
     /// Bytes of a group.
@@ -402,9 +482,10 @@ impl<'a> Record<'a> {
 
     /// Number of the posting of `cluster`, in a record of more than [`SHORT`].
     pub(crate) fn find(&self, cluster: u32) -> Option<usize> {
-        let (number, is_there) = match self.lists_clusters() {
-            true => self.search(cluster),
-            false => {
+        let (number, is_there) = match self.naming() {
+            Naming::List => self.search(cluster),
+            Naming::Buckets => self.search_bucket(cluster),
+            Naming::Bits => {
                 let mut ranks = [0; WORDS];
                 self.rank_words(&mut ranks);
                 self.rank(&ranks, cluster)
@@ -427,15 +508,23 @@ impl<'a> Record<'a> {
         }
         clusters.resize(self.n, 0);
         counts.resize(self.n, 0);
-        match (self.lists_clusters(), self.widths.id) {
-            (false, _) => {
+        match (self.naming(), self.widths.id) {
+            (Naming::Bits, _) => {
                 for (out, cluster) in clusters.iter_mut().zip(self.listed_as_bits()) {
                     *out = cluster;
                 }
             }
-            (true, 1) => widen::<1>(self.clusters, clusters),
-            (true, 2) => widen::<2>(self.clusters, clusters),
-            _ => widen::<4>(self.clusters, clusters),
+            (Naming::Buckets, _) => {
+                for (first, bucket) in self.buckets() {
+                    let out = clusters.get_mut(bucket.clone()).into_iter().flatten();
+                    for (out, &low) in out.zip(&self.lows()[bucket]) {
+                        *out = first + u32::from(low);
+                    }
+                }
+            }
+            (Naming::List, 1) => widen::<1>(self.clusters, clusters),
+            (Naming::List, 2) => widen::<2>(self.clusters, clusters),
+            (Naming::List, _) => widen::<4>(self.clusters, clusters),
         }
         let groups = self.groups.chunks(self.group_bytes()).map(|group| &group[start_width(self.wide)..]);
         for (group, out) in groups.zip(counts.chunks_mut(GROUP)) {
@@ -459,12 +548,13 @@ impl<'a> Record<'a> {
             });
             return all;
         }
-        let mut named = self.listed_as_bits();
+        let (mut as_bits, mut in_buckets) = (self.listed_as_bits(), self.listed_in_buckets());
         let mut rest = self.postings;
         for number in 0..self.n {
-            let cluster = match self.lists_clusters() {
-                true => self.cluster(number),
-                false => named.next()?,
+            let cluster = match self.naming() {
+                Naming::List => self.cluster(number),
+                Naming::Buckets => in_buckets.next()?,
+                Naming::Bits => as_bits.next()?,
             };
             let weights = self.posting(number).1;
             let (posting, others) = rest.split_at_checked(self.widths.posting_len(weights))?;
@@ -474,7 +564,48 @@ impl<'a> Record<'a> {
         Some(())
     }
 
-    /// The clusters, in a record that does not list them.
+    /// The first cluster of each bucket, and the numbers of its postings; in a record that has buckets. Of a damaged record some are left out.
+    fn buckets(&self) -> impl Iterator<Item = (u32, Range<usize>)> {
+        let ends = (1..).map(|bucket| self.start_of_bucket(bucket));
+        let starts = (0..self.widths.bucket_starts / self.widths.id)
+            .map(|bucket| (bucket, self.start_of_bucket(bucket)));
+        let numbers = starts.zip(ends).filter(|((_, start), end)| start <= end && *end <= self.n);
+        numbers.map(|((bucket, start), end)| ((bucket * BUCKET) as u32, start..end))
+    }
+
+    /// Number of the first posting of a bucket; after the last bucket, the number of all.
+    #[inline(always)]
+    fn start_of_bucket(&self, bucket: usize) -> usize {
+        match bucket * self.widths.id < self.widths.bucket_starts {
+            true => uint(self.clusters, self.widths.id, bucket) as usize,
+            false => self.n,
+        }
+    }
+
+    /// The low bytes of all clusters, in a record that has buckets.
+    #[inline(always)]
+    fn lows(&self) -> &'a [u8] {
+        &self.clusters[self.widths.bucket_starts..]
+    }
+
+    /// Number of a posting and whether it is that of `cluster`, in a record that has buckets.
+    #[inline(always)]
+    pub(crate) fn search_bucket(&self, cluster: u32) -> (usize, bool) {
+        let bucket = cluster as usize / BUCKET;
+        let (start, end) = (self.start_of_bucket(bucket), self.start_of_bucket(bucket + 1));
+        let Some(lows) = self.lows().get(start..end) else { return (0, false) };
+        let (number, is_there) = search_in::<1>(lows, cluster % BUCKET as u32);
+        (start + number, is_there)
+    }
+
+    /// The clusters, in a record that has buckets.
+    fn listed_in_buckets(&self) -> impl Iterator<Item = u32> {
+        let is_so = self.naming() == Naming::Buckets;
+        let buckets = is_so.then(|| self.buckets()).into_iter().flatten();
+        buckets.flat_map(|(first, bucket)| self.lows()[bucket].iter().map(move |&low| first + u32::from(low)))
+    }
+
+    /// The clusters, in a record that has bits of them.
     fn listed_as_bits(&self) -> impl Iterator<Item = u32> {
         let words = self.clusters.as_chunks::<8>().0.iter().zip(0u32..);
         words.flat_map(|(bytes, word)| set_bits(u64::from_le_bytes(*bytes)).map(move |bit| 64 * word + bit))
@@ -759,15 +890,19 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_form_is_chosen() {
+    fn the_shortest_form_is_chosen() {
         let widths = Widths::new(300, 100, WeightType::Bf16);
         assert_eq!((widths.id, widths.col), (2, 1));
         assert!(widths.lists_columns(14) && !widths.lists_columns(15));
         assert_eq!((widths.posting_len(14), widths.posting_len(100)), (42, 214));
-        assert!(widths.lists_clusters(20) && !widths.lists_clusters(21));
+        let namings = [16, 17, 36, 37].map(|n| widths.naming(n));
+        assert_eq!(namings, [Naming::List, Naming::Buckets, Naming::Buckets, Naming::Bits]);
+        assert_eq!([16, 17, 36, 37].map(|n| widths.clusters_len(n)), [32, 21, 40, 40]);
         // The number of all 256 siblings fits a byte, as it is stored less one.
         assert_eq!(Widths::new(1, 256, WeightType::F32).col, 1);
-        assert!(Widths::new(5000, 4, WeightType::F32).lists_clusters(5000));
+        assert_eq!(Widths::new(256, 4, WeightType::F32).naming(20), Naming::List);
+        let large = Widths::new(5000, 4, WeightType::F32);
+        assert_eq!([40, 41, 5000].map(|n| large.naming(n)), [Naming::List, Naming::Buckets, Naming::Buckets]);
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl CheckedXrLinearParams {
         let (clusters, trained) = (chunks.len(), jobs.len());
         let mut chunks = chunks.into_iter().flatten().enumerate();
         chunks.try_for_each(|(at, chunk)| output.accept((last, at), chunk))?;
+        output.merge(last..last + 1, progress)?;
         Ok(LeavesReport { training: report, clusters, trained })
     }
 }
@@ -110,25 +111,20 @@ impl<'a> Reader<'a> {
     /// A chunk with the intercepts and dense weights of `cluster`.
     fn begin(&self, cluster: usize) -> Chunk {
         let slots = self.layer.slots(cluster);
-        let number = cluster as u32;
-        let (bias, dense) = (self.weights.bias(number, slots.clone()), self.weights.dense(number, slots));
+        let part = self.weights.part();
+        let (bias, dense) = (part.bias(slots.clone()), part.dense(slots));
         Chunk { bias: bias.to_vec(), dense: dense.to_vec(), ..Chunk::default() }
     }
 
     /// Completes those `chunks` that have begun. `None` when a record is damaged.
     fn read(&mut self, chunks: &mut [Option<Chunk>]) -> Option<()> {
-        for part in self.weights.parts() {
-            for record in 0..part.n_records() as u32 {
-                self.read_record(part, record, chunks)?;
-            }
-        }
-        Some(())
+        let part = self.weights.part();
+        (0..part.n_records() as u32).try_for_each(|record| self.read_record(part, record, chunks))
     }
 
     fn read_record(&mut self, part: &Part, record: u32, chunks: &mut [Option<Chunk>]) -> Option<()> {
         let mut sound = true;
         part.record(record)?.for_each(|cluster, weights, posting| {
-            let cluster = part.clusters.start.saturating_add(cluster);
             match chunks.get_mut(cluster as usize) {
                 None => sound = false,
                 Some(None) => {}

@@ -1,12 +1,14 @@
 //! What was trained is what is read: chunks laid out as records and scored, against a plain map.
 //!
 //! The layout has several forms: one cluster or many, narrow and wide numbers, columns and clusters as lists or as
-//! bits, records that are read along and records that are searched. Random layers go through all of them.
+//! bits, clusters in buckets, records that are read along and records that are searched. Random layers go through all of them, written
+//! at once and put together from parts.
 
 use crate::assemble::write_part;
 use crate::chunk::Chunk;
 use crate::groups::FeatureGroups;
 use crate::layer::{LayerScratch, LayerWeights};
+use crate::merge::write_merged;
 use crate::part::{Part, part_prefix};
 use crate::record::Widths;
 use crate::{WeightType, XrLinearError};
@@ -17,7 +19,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::{BTreeMap, BTreeSet};
 use xmc_linear::{CompactRows, Compactor, GroupWeights, LANES};
 use xmc_sparse::kernels::Isa;
-use xmc_sparse::{Csr, Features, Row, Scored, SparseRow};
+use xmc_sparse::{Csr, Features, NoProgress, Row, Scored, SparseRow};
 use xmc_store::ModelWriter;
 use xmc_tree::TreeLayer;
 
@@ -58,7 +60,12 @@ impl Sample {
             // Every fifth feature is in all clusters, the others in few or many; with few or all children.
             let everywhere = feature.is_multiple_of(5);
             let (spread, fill) = (rng.gen_range(0.0..1.0f64).powi(2), rng.gen_range(0.0..1.0));
-            for cluster in 0..n_clusters {
+            // Every third one in none of the first clusters, and of the last ones.
+            let (first, end) = match feature % 3 {
+                1 => (rng.gen_range(0..n_clusters), rng.gen_range(0..=n_clusters)),
+                _ => (0, n_clusters),
+            };
+            for cluster in first..end {
                 if !(everywhere || rng.gen_bool(spread)) {
                     continue;
                 }
@@ -99,19 +106,28 @@ impl Sample {
         Chunk::new(self.widths, &rows.into_original_features(), groups)
     }
 
-    /// The layer in parts that begin at the clusters `firsts`.
+    /// The layer, written in parts that begin at the clusters `firsts` if there are several.
     fn store(&self, firsts: &[u32], rng: &mut impl Rng) -> Result<LayerWeights, XrLinearError> {
         let n_clusters = self.layer.n_parents();
         let chunks: Vec<Chunk> = (0..n_clusters).map(|cluster| self.chunk(cluster, rng)).collect();
         let writer = ModelWriter::in_memory();
-        for (part, &first) in firsts.iter().enumerate() {
-            let end = firsts.get(part + 1).map_or(n_clusters, |&end| end as usize);
-            let chunks = &chunks[first as usize..end];
-            let prefix = part_prefix("layer", (firsts.len() > 1).then_some(part));
-            if firsts.len() > 1 {
+        let write = |prefix: &str, chunks: &[Chunk]| {
+            write_part(&writer, prefix, self.widths.of_part(chunks.len()), self.n_features, chunks)
+        };
+        if let [_] = firsts {
+            write("layer", &chunks)?;
+        } else {
+            let (mut parts, layer) = (Vec::new(), (0, &self.layer));
+            for (at, &first) in firsts.iter().enumerate() {
+                let end = firsts.get(at + 1).map_or(n_clusters, |&end| end as usize);
+                let prefix = part_prefix("layer", Some(at));
                 Part::write_clusters(&writer, &prefix, first..end as u32)?;
+                write(&prefix, &chunks[first as usize..end])?;
+                let stored = (self.n_features, 0);
+                let (container, at) = (writer.preview(&())?, (at, first));
+                parts.push(Part::open_next(&container, "layer", at, layer, self.widths, stored)?);
             }
-            write_part(&writer, &prefix, self.widths.of_part(chunks.len()), self.n_features, chunks)?;
+            write_merged((&writer, "layer"), 0, self.widths, &parts, &NoProgress)?;
         }
         let container = writer.commit(&())?;
         let groups = FeatureGroups::none(self.n_features);
@@ -194,14 +210,18 @@ proptest! {
 
     #[test]
     fn what_was_trained_is_what_is_read(
-        n_clusters in prop_oneof![Just(1usize), 2usize..20, 60usize..140, 250usize..300],
+        n_clusters in prop_oneof![Just(1usize), 2usize..20, 60usize..140, 250usize..300, 600usize..1500],
         max_siblings in prop_oneof![1usize..40, 250usize..300],
         n_features in 1usize..50,
         kind in prop_oneof![Just(WeightType::F32), Just(WeightType::Bf16), Just(WeightType::Int8)],
         seed in any::<u64>(),
     ) {
         // Many clusters or many siblings, so that a case stays small.
-        let max_siblings = if n_clusters > 20 { max_siblings.min(12) } else { max_siblings };
+        let max_siblings = match n_clusters {
+            0..=20 => max_siblings,
+            21..=300 => max_siblings.min(12),
+            _ => max_siblings.min(3),
+        };
         assert_read_back(&Sample::random(n_clusters, max_siblings, n_features, kind, seed), seed);
     }
 }

@@ -154,7 +154,7 @@ impl CheckedXrLinearParams {
             if layers.start > 0 {
                 training.send(output.open(layers.start)?, progress);
             }
-            let (mut jobs, mut report) = (output.adopt(layers)?, output.report);
+            let (mut jobs, mut report) = (output.adopt(layers.clone())?, output.report);
             training.put_small_beside_root(&mut jobs);
             let accept = |job: usize, chunk| output.accept(jobs[job], chunk);
             training
@@ -162,6 +162,7 @@ impl CheckedXrLinearParams {
                 .into_iter()
                 .collect::<Result<(), _>>()?;
             output.report = report;
+            output.merge(layers, progress)?;
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ pub struct PlannedStage {
     pub name: &'static str,
     /// Bytes of memory at its peak, data included unless they are mapped.
     pub memory_bytes: u64,
-    /// Bytes that it writes.
+    /// Bytes that it writes, about.
     pub disk_bytes: Option<u64>,
     /// How long it takes.
     pub seconds: Option<f64>,
@@ -455,8 +455,11 @@ pub(crate) fn plan(
     stage("label_features", counts.label_features(), None, Some(seconds("label_features")));
     let tree = counts.tree(node.unwrap_or(NODE_ENTRIES), at_once);
     stage("tree", tree, None, Some(seconds("tree")));
-    let memory = counts.weights(params, threads, part.unwrap_or(PART_WEIGHTS), weights);
-    stage("weights", memory, Some(bytes), Some(seconds("weights")));
+    let part_weights = part.unwrap_or(PART_WEIGHTS);
+    let memory = counts.weights(params, threads, part_weights, weights);
+    // Most weights are the last layer's. In parts, they are written twice, and there twice until the parts go.
+    let written = if weights > part_weights { 2 * bytes } else { bytes };
+    stage("weights", memory, Some(written), Some(seconds("weights")));
     Ok(TrainingPlan {
         memory_limit: limit,
         node_entries: node,

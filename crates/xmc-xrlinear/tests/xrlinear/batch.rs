@@ -28,11 +28,7 @@ fn random_model(
         problem.tree = with_copies(problem.tree, seed);
     }
     let svm = SvmParams::default().threshold(0.0);
-    // Few weights in a part, so that layers have several.
-    let params = XrLinearParams::default()
-        .svm(svm)
-        .weights(weights)
-        .part_weights(if seed.is_multiple_of(2) { 700 } else { 1 << 28 });
+    let params = XrLinearParams::default().svm(svm).weights(weights);
     let model = XrLinear::open(&train(&problem, params), "matcher").unwrap();
     (problem, model)
 }

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::borrow::Borrow;
 use xmc_linear::SvmParams;
-use xmc_sparse::{Csr, Features, NoProgress, Scored};
+use xmc_sparse::{Csr, Features, NoProgress, Progress, Scored};
 use xmc_store::{Container, ModelWriter};
 use xmc_tree::{LabelTree, Matcher, Search, SearchParams, TreeLayer};
 use xmc_xrlinear::{Instances, Scratch, XrLinear, XrLinearParams};
@@ -82,10 +82,18 @@ pub(crate) fn exact() -> XrLinearParams {
 
 /// Trains in memory; all sections are below `matcher/`.
 pub(crate) fn train(problem: &Problem, params: impl Borrow<XrLinearParams>) -> Container {
+    train_watched(problem, params, &NoProgress)
+}
+
+pub(crate) fn train_watched(
+    problem: &Problem,
+    params: impl Borrow<XrLinearParams>,
+    progress: &dyn Progress,
+) -> Container {
     let writer = ModelWriter::in_memory();
     let Problem { x, y, tree } = problem;
     let params = params.borrow().check().unwrap();
-    params.fit(Instances::new(x, y), tree, &writer, "matcher", &NoProgress).unwrap();
+    params.fit(Instances::new(x, y), tree, &writer, "matcher", progress).unwrap();
     writer.commit(&()).unwrap()
 }
 

@@ -1,6 +1,10 @@
 //! What is stored: the same bytes whatever the threads, and nearly the same predictions in half the bits.
 
-use crate::problem::{Problem, SMALL, Shape, by_label, everything, exact, fit, predict, train};
+use crate::problem::{
+    Problem, SMALL, Shape, by_label, everything, exact, fit, predict, train, train_watched,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use xmc_sparse::Progress;
 use xmc_store::Container;
 use xmc_tree::SearchParams;
 use xmc_xrlinear::{WeightType, XrLinear, XrLinearParams};
@@ -29,27 +33,34 @@ fn any_number_of_threads_writes_the_same_bytes() {
     assert_ne!(sections(&other_seed), one, "the seed does something");
 }
 
+/// Counts the layers that are put together from parts.
+#[derive(Default)]
+struct Merged(AtomicUsize);
+
+impl Progress for Merged {
+    fn begin(&self, stage: &str, _: Option<u64>, _: &str) {
+        self.0.fetch_add(usize::from(stage == "merge"), Ordering::Relaxed);
+    }
+}
+
 #[test]
-fn layers_in_parts_predict_the_same_and_take_part_in_everything() {
-    let problem =
-        Problem::random(Shape { n_samples: 400, n_sparse: 300, n_dense: 3, tree: &[5, 25, 700] }, 21);
-    let parts = XrLinearParams::default().part_weights(300);
-    let written = train(&problem, parts.clone());
-    let clusters = |layer, part| {
-        let section = format!("matcher/layer{layer}/part{part}/clusters");
-        written.array::<u32>(&section).unwrap().to_vec()
+fn layers_written_in_parts_become_what_they_are_as_a_whole() {
+    let layers_in_parts = |tree: &[usize], part_weights: u64| {
+        let problem = Problem::random(Shape { n_samples: 400, n_sparse: 300, n_dense: 3, tree }, 21);
+        let merged = Merged::default();
+        let params = XrLinearParams::default().part_weights(part_weights);
+        let in_parts =
+            |threads| with_threads(threads, || sections(&train_watched(&problem, params.clone(), &merged)));
+        let whole = sections(&train(&problem, XrLinearParams::default()));
+        assert!(in_parts(1) == whole && in_parts(3) == whole, "parts of {part_weights} weights");
+        merged.0.into_inner() / 2
     };
-    assert_eq!(clusters(2, 0)[0], 0);
-    assert_eq!(clusters(2, 1)[0], clusters(2, 0)[1]);
-    assert!(written.has("matcher/layer2/part3/records") && !written.has("matcher/layer2/records"));
-    assert!(!written.has("matcher/layer0/part0/clusters") && written.has("matcher/layer0/records"));
-    let (whole, in_parts) = (fit(&problem, XrLinearParams::default()), fit(&problem, parts.clone()));
-    let of = |model: &XrLinear| predict(model, &problem.x, SearchParams::default().beam_size(4));
-    assert_eq!(of(&in_parts), of(&whole));
-    let n_weights = |model: &XrLinear| model.layers().iter().map(|layer| layer.n_weights()).sum::<u64>();
-    assert_eq!(n_weights(&in_parts), n_weights(&whole));
-    let sections_of = |threads| with_threads(threads, || sections(&train(&problem, parts.clone())));
-    assert_eq!(sections_of(1), sections_of(3));
+    assert_eq!(layers_in_parts(&[5, 25, 700], 1 << 20), 0);
+    // The root is one cluster, hence one part.
+    assert_eq!(layers_in_parts(&[5, 25, 700], 300), 2);
+    assert_eq!(layers_in_parts(&[5, 25, 700], 1), 2);
+    // More clusters in the layer than in any of its parts have numbers of a byte.
+    assert_eq!(layers_in_parts(&[300, 900], 500), 1);
 }
 
 #[test]
