@@ -140,7 +140,7 @@ def evaluate(setup, experiment):
 def bench(setup, experiment):
     """Latencies of single queries of xmc."""
     given = ["--model", setup.model(experiment), "--test", setup.data / "X.tst.npz"]
-    return [setup.xmc, "bench", *given, "--top-k", setup.top_k, "--queries", setup.single, "--json"]
+    return [setup.xmc, "bench", *given, "--top-k", setup.top_k, "--queries", setup.single, "--no-batch", "--json"]
 
 
 def bench_help(xmc):

@@ -37,6 +37,9 @@ pub(crate) struct BenchArgs {
     /// Times that everything is measured; the numbers are medians
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     pub(crate) repeats: usize,
+    /// Leave out the batches: of millions of records they take most of the time
+    #[arg(long)]
+    pub(crate) no_batch: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -91,7 +91,11 @@ impl Bench<'_> {
         };
         let memory = memory::resident().zip(before).map(|(after, before)| after.saturating_sub(before));
         let all = rayon::current_num_threads();
-        let threads = if all > 1 { vec![1, all] } else { vec![1] };
+        let threads = match all {
+            _ if self.args.no_batch => vec![],
+            1 => vec![1],
+            all => vec![1, all],
+        };
         Ok(Round {
             open,
             first,

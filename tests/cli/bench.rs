@@ -18,6 +18,8 @@ fn a_model_of_texts_is_asked_in_every_way() {
     let said = scene.run(&bench).ok();
     assert!(said.contains("from text") && said.contains("80 records one by one"), "{said}");
     assert!(said.contains("on 1 thread\n") && said.contains("on 2 threads"), "{said}");
+    let said = scene.run(&[&bench[..], &["--no-batch"]].concat()).ok();
+    assert!(said.contains("from text") && !said.contains("batch"), "{said}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use xmc_linear::{CheckedSvmParams, SvmParams};
 use xmc_tree::{PerLayer, SearchParams};
 
 /// Weights of a layer that training keeps in memory unless told otherwise ([`XrLinearParams::part_weights`]).
-pub const PART_WEIGHTS: u64 = 1 << 28;
+pub const PART_WEIGHTS: u64 = 1 << 25;
 
 /// Parameters of XR-Linear training.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -23,8 +23,8 @@ pub struct XrLinearParams {
     pub relevance: RelevanceParams,
     /// How weights are stored. Default `bf16`.
     pub weights: WeightType,
-    /// Weights of a layer that training keeps in memory, about: a layer that has more is written in parts, which are put together when all are there. Five to eight bytes each. At
-    /// least 1; default 2^28, the whole layer in most models. Predictions are the same.
+    /// Weights of a layer that training keeps in memory, about: a layer that has more is written in parts, which are put together when all
+    /// are there. Five to eight bytes each. At least 1; default 2^25. The stored weights are the same.
     pub part_weights: Option<u64>,
     /// Orders the solver's passes. Default 0.
     pub seed: u64,
