@@ -8,7 +8,7 @@ SCRIPT = "python3 benches/peers/benchmarks.py"
 
 INTRODUCTION = """# Benchmarks
 
-`xmc` beside PECOS, Omikuji, napkinXC and a classifier for each label, on the same matrices, with the same number of threads, in turn, on one machine.
+`xmc` beside PECOS, Omikuji, napkinXC and a classifier for each label, on the same matrices, with the same number of threads, in turn; the engines of one table on one machine.
 How each number is taken, and the settings of each engine, are in [benches/peers](../benches/peers/README.md); the numbers themselves are in
 [numbers.json](benchmarks/numbers.json). `{script} report` writes this page and its plots from what the commands below measured.
 """
@@ -52,6 +52,11 @@ def conditions(numbers):
     return "\n".join(lines) + "\n"
 
 
+def processors(runs):
+    """Where `runs` were measured: what is measured again may be on another machine than the rest."""
+    return " and ".join(unique(run["machine"].get("processor", "an unknown processor") for run in runs))
+
+
 def unique(values):
     return list(dict.fromkeys(values))
 
@@ -77,7 +82,7 @@ def data_set(entry, drawn):
     rounds = "round" if repeats == ["1"] else "rounds"
     lines = [
         f"### {name}\n",
-        f"{source}{sizes(entry['data'])}. Trained with {threads_text(entry['settings']['threads'])}, {' or '.join(repeats)} {rounds}.\n",
+        f"{source}{sizes(entry['data'])}. Trained with {threads_text(entry['settings']['threads'])}, {' or '.join(repeats)} {rounds}, on {processors([entry])}.\n",
         f"```sh\n{peers_command(name, entry)}\n```\n",
         overview(entry["experiments"]) + "\n",
         *(f"- {note}" for note in notes(entry["experiments"])),
@@ -138,7 +143,7 @@ def slopes(entries, drawn):
     lines = ["## Growth with the data\n", f"```sh\n{SCRIPT} slopes\n```\n"]
     lines.append(
         "Synthetic sets of one shape at several scales: instances and labels grow together, features with the square root. An exponent of 1 is "
-        "linear growth, 0 none; fitted by least squares on the logarithms, with R².\n"
+        f"linear growth, 0 none; fitted by least squares on the logarithms, with R². Measured on {processors(entries)}.\n"
     )
     lines += ["| set | engine | " + " | ".join(title for title, _, _ in FITS) + " |", "|---|---|" + "---:|" * len(FITS)]
     for (preset, experiment), runs in series(entries).items():
@@ -169,7 +174,7 @@ def cores(entry, drawn):
     lines = [
         f"## Growth with threads: {name}\n",
         f"```sh\n{SCRIPT} cores {name}{data} --counts {','.join(map(str, counts))}\n```\n",
-        f"{sizes(runs[0]['data'])}. In brackets: how many times faster than with {threads_text(counts[0])}.\n",
+        f"{sizes(runs[0]['data'])}. In brackets: how many times faster than with {threads_text(counts[0])}. Measured on {processors(runs)}.\n",
         f"| | {' | '.join(f'training, s, {threads_text(n)} | batch, µs a query, {threads_text(n)}' for n in counts)} |",
         "|---|" + "---:|" * (2 * len(counts)),
     ]

@@ -14,7 +14,7 @@ use xmc_sparse::Progress;
 use xmc_store::ModelWriter;
 
 /// Bytes of postings after which pages are given back.
-const EVICTED: u64 = 64 << 20;
+const EVICTED: u64 = 8 << 20;
 /// Records whose sizes a task adds up, at least.
 const MIN_TASK: usize = 256;
 
