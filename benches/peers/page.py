@@ -16,8 +16,8 @@ How each number is taken, and the settings of each engine, are in [benches/peers
 HOW_TO_READ = """**training** is the time of the algorithm (label features, tree, weights), without reading and writing; **whole process** has both, and the start of Python. **peak memory** is that of
 the training process. **batch** is the whole test set on one thread, without opening the model; **one query** is one row after the other, which for PECOS, napkinXC and
 one-vs-rest is a call from Python. In brackets: over PECOS's number. All engines' predictions are scored by one script; **PECOS's first** is how often an engine's first label is the one that PECOS puts first.
-Times and sizes are medians of the rounds, peaks are maxima. All of it is with seed 0. Another seed means other trees: on wiki10-31k P@5 of `xmc` is 71.56, 71.90, 71.74, 71.76 and 71.88 with seeds 0 to 4, that of
-PECOS 71.79, 71.77 and 71.90 with 0 to 2 (P@1 92.25 and 92.25 in the mean, P@3 81.50 and 81.50), so a difference of 0.2 between two rows is no difference between engines.
+Times and sizes are medians of the rounds, peaks are maxima. All of it is with one seed; what another one changes is told in
+[benches/peers](../benches/peers/README.md#seeds).
 
 PECOS, Omikuji (1 tree) and napkinXC have the settings that `xmc` has by default: a tree of 16 children by balanced 2-means, at most 100 labels in a leaf, squared hinge with C = 1 and ε = 0.1, weights
 below 0.1 dropped, beam 10. What could not be made alike: Omikuji has no seed, and collapses layers from the root down, PECOS from the leaves up; Omikuji and napkinXC turn
