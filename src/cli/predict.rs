@@ -16,8 +16,10 @@ use xmc::{
     Csr, Dataset, Ensemble, LabelId, LabelMap, Model, Purpose, RankedLists, ReadOptions, RecordReader, Scope,
 };
 
-/// Most records at a time: enough to keep all threads busy, few enough to bound memory.
-const BATCH: usize = 8192;
+/// Most records at a time: the more go down the tree together, the less each takes.
+const BATCH: usize = 1 << 15;
+/// Most bytes of their texts and features, so that memory stays bounded.
+const BATCH_BYTES: usize = 64 << 20;
 
 /// Runs the command.
 pub(crate) fn run(args: &PredictArgs, console: &Console) -> Result<()> {
@@ -75,7 +77,7 @@ impl Job {
         let mut stats = Stats::default();
         let progress = console.progress();
         progress.begin("predict", None, "records");
-        while let Some(batch) = reader.next_batch(BATCH)? {
+        while let Some(batch) = reader.next_batch_within(BATCH, BATCH_BYTES)? {
             let lists = self.rank(&batch, given.as_mut(), &mut stats)?;
             let (first_record, ids) = (stats.queries, batch.ids.as_ref());
             stats.queries += lists.n_rows() as u64;

@@ -171,11 +171,23 @@ impl RecordReader {
     /// # Errors
     /// As [`RecordReader::read`], and labels that a given map lacks.
     pub fn next_batch(&mut self, limit: usize) -> Result<Option<Dataset>, DataError> {
+        self.next_batch_within(limit, usize::MAX)
+    }
+
+    /// As [`RecordReader::next_batch`], without a record more when texts and features together have `bytes` bytes.
+    ///
+    /// # Errors
+    /// As [`RecordReader::next_batch`].
+    pub fn next_batch_within(&mut self, limit: usize, bytes: usize) -> Result<Option<Dataset>, DataError> {
         self.settle_labels()?;
         let mut builder = self.builder();
-        let mut record = Record::default();
-        while builder.len() < limit && (builder.len() == 0 || !self.would_wait()) && self.read(&mut record)? {
+        let (mut record, mut n_bytes) = (Record::default(), 0);
+        while builder.len() < limit
+            && (builder.len() == 0 || n_bytes < bytes && !self.would_wait())
+            && self.read(&mut record)?
+        {
             self.add(&mut builder, &record)?;
+            n_bytes += record.n_bytes();
         }
         match builder.len() {
             0 => Ok(None),

@@ -37,6 +37,11 @@ impl Record {
         self.weight = None;
     }
 
+    /// Bytes of its text and features.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.text.len() + size_of_val(&self.features[..]) + size_of_val(&self.dense[..])
+    }
+
     /// Takes the labels of `list`, which stand between separators; none in an empty list.
     pub(crate) fn set_labels(&mut self, list: &str, separator: char, at: Place<'_>) -> Result<(), DataError> {
         if list.trim().is_empty() {

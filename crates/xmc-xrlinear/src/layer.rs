@@ -285,11 +285,9 @@ impl ScoreLayer<'_> {
         let n_margins = self.margins.len();
         self.margins.resize(n_margins + LANES, 0.0);
         for hit in &self.scratch.hits {
-            let end = hit.start + widths.posting_len(hit.weights as usize);
             let sums = &mut self.margins[self.scratch.starts[hit.place as usize]..];
-            if let Some(posting) = records.get(hit.start..end) {
-                accumulate(simd, widths, hit.weights as usize, posting, hit.x, sums);
-            }
+            let posting = records.get(hit.start..).unwrap_or_default();
+            accumulate(simd, widths, hit.weights as usize, posting, hit.x, sums);
         }
         self.margins.truncate(n_margins);
     }

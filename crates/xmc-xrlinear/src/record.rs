@@ -705,15 +705,27 @@ pub(crate) fn posting_of_group(widths: Widths, wide: bool, groups: &[u8], number
         Some(counts) => *counts,
         None => std::array::from_fn(|at| counts.get(at).copied().unwrap_or(0)),
     };
-    // All eight, and without those from `at` on: a loop of unforeseeable rounds takes longer.
-    let (value, most) = (widths.value.len(1) as u16, widths.sibling_bits as u16);
-    let mut before = 0;
-    for (place, &count) in counts.iter().enumerate() {
-        let weights = u16::from(count) + 1;
-        let len = weights * value + weights.min(most);
-        before += if place < at { len } else { 0 };
-    }
-    (start as usize + usize::from(before), usize::from(counts[at]) + 1)
+    let before = postings_len(widths, u64::from_le_bytes(counts), at);
+    (start as usize + before, usize::from(counts[at]) + 1)
+}
+
+/// Bytes of the first `n` of eight postings, at most seven: a byte of `counts` says the weights of each, less one. A loop of unforeseeable rounds
+/// takes longer.
+#[inline(always)]
+fn postings_len(widths: Widths, counts: u64, n: usize) -> usize {
+    const LOW: u64 = 0x00ff_00ff_00ff_00ff;
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    let (value, most) = (widths.value.len(1) as u64, ONES * (widths.sibling_bits as u64 - 1));
+    let counts = counts & ((1 << (8 * n)) - 1);
+    // Four numbers of 16 bits at once: bytes of values, and of columns, which are not more than the bits.
+    let len = |counts: u64| {
+        let more = (counts | ONES << 15) - most;
+        let is_more = (more >> 15 & ONES) * 0x7fff;
+        value * counts + counts - (more & is_more)
+    };
+    let both = len(counts & LOW) + len(counts >> 8 & LOW);
+    let (more_than_one, of_one) = (both.wrapping_mul(ONES) >> 48, value + 1);
+    more_than_one as usize + n * of_one as usize
 }
 
 /// Appends the posting of `columns`, which increase, and their `values`.
@@ -753,7 +765,8 @@ pub(crate) fn take_columns(widths: Widths, weights: usize, posting: &[u8], colum
     }
 }
 
-/// `sums[c] += x · w[c]` over a posting of `weights` weights. `sums` has room for whole vectors of siblings.
+/// `sums[c] += x · w[c]` over the posting of `weights` weights at the beginning of `posting`, behind which there may be more bytes: with some
+/// it is faster. `sums` has room for whole vectors of siblings.
 #[inline(always)]
 pub(crate) fn accumulate<S: Simd>(
     simd: S,
@@ -833,9 +846,9 @@ fn add_values<S: Simd, const W: usize, V: Values<W>>(
         return by_bits::<S, W, V>(simd, columns, values, x, sums);
     }
     match widths.col {
-        1 => by_columns::<1, W, V>(columns, values, x, sums),
-        2 => by_columns::<2, W, V>(columns, values, x, sums),
-        _ => by_columns::<4, W, V>(columns, values, x, sums),
+        1 => by_columns::<S, 1, W, V>(simd, columns, values, x, sums),
+        2 => by_columns::<S, 2, W, V>(simd, columns, values, x, sums),
+        _ => by_columns::<S, 4, W, V>(simd, columns, values, x, sums),
     }
 }
 
@@ -852,15 +865,16 @@ fn by_bits<S: Simd, const W: usize, V: Values<W>>(
     let mut values = values.as_chunks::<W>().0;
     for (bits, sums) in columns.as_chunks::<2>().0.iter().zip(sums.as_chunks_mut::<LANES>().0) {
         let bits = u16::from_le_bytes(*bits);
-        let Some((these, rest)) = values.split_at_checked(bits.count_ones() as usize) else { return };
-        V::add_expanded(simd, x, bits, these, sums);
+        let Some(rest) = values.get(bits.count_ones() as usize..) else { return };
+        V::add_expanded(simd, x, bits, values, sums);
         values = rest;
     }
 }
 
 /// [`add_values`] with places among siblings of `C` bytes each.
 #[inline(always)]
-fn by_columns<const C: usize, const W: usize, V: Values<W>>(
+fn by_columns<S: Simd, const C: usize, const W: usize, V: Values<W>>(
+    simd: S,
     columns: &[u8],
     values: &[u8],
     x: f32,
@@ -869,7 +883,7 @@ fn by_columns<const C: usize, const W: usize, V: Values<W>>(
     for (column, &value) in columns.as_chunks::<C>().0.iter().zip(values.as_chunks::<W>().0) {
         let column = column.iter().rev().fold(0usize, |number, &byte| number << 8 | usize::from(byte));
         if let Some(sum) = sums.get_mut(column) {
-            *sum += x * V::decode(value);
+            *sum = simd.mul_add(x, V::decode(value), *sum);
         }
     }
 }

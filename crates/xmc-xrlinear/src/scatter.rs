@@ -33,7 +33,7 @@ pub(crate) struct ScatterScratch {
     words: Vec<Word>,
     /// Rows of the cluster.
     n_rows: usize,
-    /// Where the posting of each begins in `postings`, with its code.
+    /// Where the posting of each begins in `postings`: with its code as it is stored, without it when it is packed.
     starts: Vec<u32>,
     /// The postings, and as many bytes behind them as may be read with the last one.
     postings: Vec<u8>,
@@ -58,7 +58,7 @@ pub(crate) struct ScoreCluster<'a> {
     pub(crate) margins: &'a mut [f32],
 }
 
-/// Most vectors of siblings whose sums stay in registers.
+/// Most vectors of siblings whose sums stay in the registers of any machine.
 const MOST_VECTORS: usize = 8;
 
 impl WithSimd for ScoreCluster<'_> {
@@ -84,9 +84,8 @@ impl WithSimd for ScoreCluster<'_> {
 /// added in the same way; else 0.
 #[inline(always)]
 fn packed_vectors<S: Simd>(widths: Widths) -> usize {
-    let most = if S::EXPANDS { MOST_VECTORS } else { 1 };
     let vectors = widths.n_vectors();
-    if widths.value == WeightType::Bf16 && vectors <= most { vectors } else { 0 }
+    if widths.value == WeightType::Bf16 && vectors <= S::PACKED_VECTORS { vectors } else { 0 }
 }
 
 impl ScoreCluster<'_> {
@@ -195,11 +194,12 @@ impl ScoreCluster<'_> {
         let widths: Widths = self.part.widths;
         for (at, hit) in hits[..n_hits].iter().enumerate() {
             fetch_ahead(hits, at, starts, postings);
-            let Some((code, rest)) = posting_of(hit, starts, postings) else { continue };
-            let weights = usize::from(code) + 1;
-            if let Some(posting) = rest.get(..widths.posting_len(weights)) {
-                accumulate(simd, widths, weights, posting, hit.x, sums);
-            }
+            let Some((code, rest)) = posting_of(hit, starts, postings).and_then(<[u8]>::split_first_chunk)
+            else {
+                continue;
+            };
+            let weights = usize::from(u16::from_le_bytes(*code)) + 1;
+            accumulate(simd, widths, weights, rest, hit.x, sums);
         }
     }
 
@@ -215,13 +215,14 @@ impl ScoreCluster<'_> {
         });
         for (at, hit) in hits[..n_hits].iter().enumerate() {
             fetch_ahead(hits, at, starts, postings);
-            let Some((code, rest)) = posting_of(hit, starts, postings) else { continue };
-            let is_fused = !self.part.widths.lists_columns(usize::from(code) + 1);
-            let Some((bits, values)) = rest.split_at_checked(2 * V) else { continue };
+            let posting = posting_of(hit, starts, postings);
+            let Some((bits, values)) = posting.and_then(|posting| posting.split_at_checked(2 * V)) else {
+                continue;
+            };
             let mut before = 0;
             for (vector, sum) in all.iter_mut().enumerate() {
                 let bits = u16::from_le_bytes([bits[2 * vector], bits[2 * vector + 1]]);
-                *sum = simd.add_packed_bf16(hit.x, bits, values_from(values, before), is_fused, *sum);
+                *sum = simd.add_packed_bf16(hit.x, bits, values_from(values, before), *sum);
                 before += 2 * bits.count_ones() as usize;
             }
         }
@@ -247,24 +248,27 @@ fn pack<const V: usize>(widths: Widths, stored: &[u8], out: &mut [u8]) -> usize 
     let Some((code, posting)) = stored.split_first_chunk::<CODE>() else { return 0 };
     let weights = usize::from(u16::from_le_bytes(*code)) + 1;
     let (columns, values) = posting.split_at(widths.columns_len(weights));
-    out[..CODE].copy_from_slice(code);
-    let bits = &mut out[CODE..][..2 * V];
+    let bits = &mut out[..2 * V];
     if widths.lists_columns(weights) {
-        let listed = columns.iter().fold(0u128, |bits, &column| bits | 1 << (column % 128));
-        bits.copy_from_slice(&listed.to_le_bytes()[..2 * V]);
+        // Two words of bits, as shifting one of 128 takes longer.
+        let mut listed = [0u64; 2];
+        for &column in columns {
+            let (bit, is_upper) = (1 << (column % 64), column >= 64);
+            listed[0] |= if is_upper { 0 } else { bit };
+            listed[1] |= if is_upper { bit } else { 0 };
+        }
+        bits.copy_from_slice(&listed.map(u64::to_le_bytes).as_flattened()[..2 * V]);
     } else {
         bits.copy_from_slice(columns);
     }
-    copy(values, 2 * weights, &mut out[CODE + 2 * V..]);
-    CODE + 2 * V + 2 * weights
+    copy(values, 2 * weights, &mut out[2 * V..]);
+    2 * (V + weights)
 }
 
-/// The code of a hit's row, and the bytes from its posting on.
+/// The bytes from the posting of a hit's row on.
 #[inline(always)]
-fn posting_of<'a>(hit: &Hit, starts: &[u32], postings: &'a [u8]) -> Option<(u16, &'a [u8])> {
-    let start = *starts.get(hit.row as usize)?;
-    let (code, rest) = postings.get(start as usize..)?.split_first_chunk::<CODE>()?;
-    Some((u16::from_le_bytes(*code), rest))
+fn posting_of<'a>(hit: &Hit, starts: &[u32], postings: &'a [u8]) -> Option<&'a [u8]> {
+    postings.get(*starts.get(hit.row as usize)? as usize..)
 }
 
 /// Hits between one that is added and one whose row is asked for.

@@ -27,6 +27,28 @@ fn batches_are_the_file_in_pieces() {
 }
 
 #[test]
+fn a_batch_ends_when_it_has_its_bytes() {
+    let files = Files::new();
+    let path = files.put("t.txt", "four\nfive5\nsix666\nseven77\n");
+    let sizes = |limit, bytes| -> Vec<usize> {
+        let mut reader = RecordReader::open(&path, &ReadOptions::unlabelled()).unwrap();
+        std::iter::from_fn(|| reader.next_batch_within(limit, bytes).unwrap())
+            .map(|b| b.n_samples())
+            .collect()
+    };
+    assert_eq!(sizes(9, 9), [2, 2]);
+    assert_eq!(sizes(9, 10), [3, 1]);
+    // However few bytes: a record.
+    assert_eq!(sizes(9, 0), [1; 4]);
+    assert_eq!(sizes(3, 1000), [3, 1]);
+    assert!(sizes(0, 1000).is_empty());
+    // The first row has two features of eight bytes, each row four dense ones of four.
+    let options = ReadOptions { dense: Some(fixture("dense_f64_columns.npy")), ..ReadOptions::unlabelled() };
+    let mut reader = RecordReader::open(fixture("x_csr_f64.npz"), &options).unwrap();
+    assert_eq!(reader.next_batch_within(9, 33).unwrap().unwrap().n_samples(), 2);
+}
+
+#[test]
 fn records_come_one_by_one() {
     let files = Files::new();
     let path = files.put("t.jsonl", "{\"text\": \"a\", \"id\": \"x\"}\n{\"text\": \"b\"}\n");

@@ -1,6 +1,7 @@
 //! Sixteen lanes in two AVX2 registers.
 
-use super::{Lanes, Simd, WithSimd};
+use super::{HALF, LANES, LOG8, Lanes, SPREAD, Simd, WithSimd};
+use super::{add_bf16_by_bit, add_f32_by_bit, add_log8_by_bit, halves_of};
 use std::arch::x86_64::*;
 
 /// Proof that AVX2 and FMA can run. Only [`Avx2::detect`] makes one.
@@ -59,6 +60,9 @@ fn exponent(n: __m256) -> __m256 {
 impl Simd for Avx2 {
     type V = [__m256; 2];
 
+    // Two of sixteen registers each, and there have to be some for what is added.
+    const PACKED_VECTORS: usize = 2;
+
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {
         unsafe { [_mm256_set1_ps(value); 2] }
@@ -97,6 +101,10 @@ impl Simd for Avx2 {
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+    #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         Self::both(a, b, |a, b| unsafe { _mm256_min_ps(a, b) })
     }
@@ -131,5 +139,91 @@ impl Simd for Avx2 {
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
         }
+    }
+    // (No closures in what follows: one that is not inlined is compiled without these instructions, and each of them becomes a call.)
+    #[inline(always)]
+    fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
+        let ([low, high], Some([first, second])) = (bits.to_le_bytes(), halves_of(bits, values)) else {
+            return add_bf16_by_bit(self, x, bits, values, sums);
+        };
+        add_in_memory(x, [spread_bf16(low, first), spread_bf16(high, second)], sums);
+    }
+    #[inline(always)]
+    fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
+        let ([low, high], Some([first, second])) = (bits.to_le_bytes(), halves_of(bits, values)) else {
+            return add_f32_by_bit(self, x, bits, values, sums);
+        };
+        add_in_memory(x, [spread_f32(low, first), spread_f32(high, second)], sums);
+    }
+    #[inline(always)]
+    fn add_expanded_log8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
+        let ([low, high], Some([first, second])) = (bits.to_le_bytes(), halves_of(bits, values)) else {
+            return add_log8_by_bit(self, x, bits, values, sums);
+        };
+        add_in_memory(x, [spread_log8(low, first), spread_log8(high, second)], sums);
+    }
+    #[inline(always)]
+    fn add_packed_bf16(self, x: f32, bits: u16, values: &[[u8; 2]; LANES], sums: Self::V) -> Self::V {
+        // There are eight behind those of the lower lanes.
+        let ([low, high], Some([first, second])) = (bits.to_le_bytes(), halves_of(bits, values)) else {
+            return sums;
+        };
+        self.fma(self.splat(x), [spread_bf16(low, first), spread_bf16(high, second)], sums)
+    }
+}
+
+/// `sums += x · values`.
+#[inline(always)]
+fn add_in_memory(x: f32, values: [__m256; 2], sums: &mut [f32; LANES]) {
+    let at = sums.as_mut_ptr();
+    // SAFETY: only called from the methods of a token that proves AVX2 and FMA; `sums` is 16 long.
+    unsafe {
+        let x = _mm256_set1_ps(x);
+        _mm256_storeu_ps(at, _mm256_fmadd_ps(x, values[0], _mm256_loadu_ps(at)));
+        _mm256_storeu_ps(at.add(HALF), _mm256_fmadd_ps(x, values[1], _mm256_loadu_ps(at.add(HALF))));
+    }
+}
+
+/// For each lane of `bits` the place of its value among those of the set ones, in bytes of two: its lower byte is in the lower half of the lane.
+#[inline(always)]
+fn places(bits: u8) -> __m128i {
+    // SAFETY: as above; the table has 16 bytes for each byte of bits.
+    unsafe { _mm_loadu_si128(SPREAD[usize::from(bits)].as_ptr().cast()) }
+}
+
+/// The upper halves of `f32`s in the lanes of the set bits.
+#[inline(always)]
+fn spread_bf16(bits: u8, values: &[[u8; 2]; HALF]) -> __m256 {
+    // SAFETY: as above; 16 bytes of values are read.
+    unsafe {
+        let halves = _mm_shuffle_epi8(_mm_loadu_si128(values.as_ptr().cast()), places(bits));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+    }
+}
+
+/// `f32`s in the lanes of the set bits.
+#[inline(always)]
+fn spread_f32(bits: u8, values: &[[u8; 4]; HALF]) -> __m256 {
+    // SAFETY: as above; 32 bytes of values are read. Of a place three bits count, those that tell its lane.
+    unsafe {
+        let lanes = _mm256_srli_epi32::<1>(_mm256_cvtepu16_epi32(places(bits)));
+        let values = _mm256_permutevar8x32_ps(_mm256_loadu_ps(values.as_ptr().cast()), lanes);
+        _mm256_and_ps(values, expand(bits))
+    }
+}
+
+/// Bytes, see [`super::from_log8`], in the lanes of the set bits.
+#[inline(always)]
+fn spread_log8(bits: u8, values: &[[u8; 1]; HALF]) -> __m256 {
+    // SAFETY: as above; 8 bytes of values and the first eight of the table are read.
+    unsafe {
+        let bytes = _mm_cvtepu8_epi16(_mm_loadl_epi64(values.as_ptr().cast()));
+        let bytes = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(bytes, places(bits)));
+        // The bits of the number are those of its fraction, moved by octaves, with the sign. Of a byte three bits count, those of the fraction.
+        let fractions = _mm256_permutevar8x32_epi32(_mm256_loadu_si256(LOG8.as_ptr().cast()), bytes);
+        let octaves = _mm256_slli_epi32::<20>(_mm256_and_si256(bytes, _mm256_set1_epi32(0x78)));
+        let sign = _mm256_slli_epi32::<24>(_mm256_and_si256(bytes, _mm256_set1_epi32(0x80)));
+        let numbers = _mm256_or_si256(_mm256_add_epi32(fractions, octaves), sign);
+        _mm256_and_ps(_mm256_castsi256_ps(numbers), expand(bits))
     }
 }

@@ -38,7 +38,7 @@ impl Avx512 {
 impl Simd for Avx512 {
     type V = __m512;
 
-    const EXPANDS: bool = true;
+    const PACKED_VECTORS: usize = 8;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {
@@ -71,6 +71,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
     }
     #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
@@ -150,7 +154,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
         let present = present(values.len());
-        // SAFETY: the masked load touches the first `values.len()` (at most 16) values only; `sums` is 16 long.
+        // SAFETY: the masked load touches the first sixteen values only, if there are as many; `sums` is 16 long.
         unsafe {
             let halves = _mm256_maskz_loadu_epi16(present, values.as_ptr().cast());
             let packed = from_halves(halves);
@@ -182,23 +186,11 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    fn add_packed_bf16(
-        self,
-        x: f32,
-        bits: u16,
-        values: &[[u8; 2]; LANES],
-        is_fused: bool,
-        sums: Self::V,
-    ) -> Self::V {
-        // Both sums are made and one is taken: which one is not foreseeable.
-        let fused = u16::from(is_fused).wrapping_neg();
+    fn add_packed_bf16(self, x: f32, bits: u16, values: &[[u8; 2]; LANES], sums: Self::V) -> Self::V {
         // SAFETY: all of `values` is read.
         unsafe {
-            let halves = _mm256_loadu_si256(values.as_ptr().cast());
-            let packed = from_halves(halves);
-            let (spread, x) = (_mm512_maskz_expand_ps(bits, packed), _mm512_set1_ps(x));
-            let rounded = _mm512_mask_add_ps(sums, bits, sums, _mm512_mul_ps(x, spread));
-            _mm512_mask_blend_ps(fused, rounded, _mm512_fmadd_ps(x, spread, sums))
+            let packed = from_halves(_mm256_loadu_si256(values.as_ptr().cast()));
+            _mm512_fmadd_ps(_mm512_set1_ps(x), _mm512_maskz_expand_ps(bits, packed), sums)
         }
     }
 }

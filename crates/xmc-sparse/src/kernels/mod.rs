@@ -49,8 +49,8 @@ pub trait Simd: Copy {
     /// Sixteen lanes in registers.
     type V: Copy;
 
-    /// Whether [`Self::add_packed_bf16`] is a few instructions, however many bits are set.
-    const EXPANDS: bool = false;
+    /// Most vectors whose sums stay in registers while [`Self::add_packed_bf16`] adds to them.
+    const PACKED_VECTORS: usize = 1;
 
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::V;
@@ -68,6 +68,8 @@ pub trait Simd: Copy {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a · b + c`, fused where the machine can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The same of single numbers, rounded alike.
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32;
     /// The smaller of each lane.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// The larger of each lane.
@@ -123,45 +125,30 @@ pub trait Simd: Copy {
     }
 
     /// `sums[l] += x · w` for each set bit `l` of `bits`, lowest first, with the next of `values`: the upper
-    /// halves of `f32`s, little endian, as many as there are bits.
+    /// halves of `f32`s, little endian, at least as many as there are bits. Those behind them may be anything; with sixteen in all it is fastest.
     #[inline(always)]
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
-        add_bf16_by_bit(x, bits, values, sums);
+        add_bf16_by_bit(self, x, bits, values, sums);
     }
 
     /// The same with `f32` values.
     #[inline(always)]
     fn add_expanded_f32(self, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
-        add_each_bit(x, bits, values.iter().map(|value| f32::from_le_bytes(*value)), sums);
+        add_f32_by_bit(self, x, bits, values, sums);
     }
 
     /// The same with bytes, see [`from_log8`].
     #[inline(always)]
     fn add_expanded_log8(self, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
-        add_each_bit(x, bits, values.iter().map(|&value| from_log8(value)), sums);
+        add_log8_by_bit(self, x, bits, values, sums);
     }
 
-    /// `sums` with `x · w` added for each set bit of `bits`, lowest first, with the first of `values`, as [`Self::add_expanded_bf16`] does if it
-    /// `is_fused`, and else with a product that is rounded by itself; lanes without a bit then stay what they are to the bit. `values` behind those
-    /// that belong to bits may be anything.
+    /// As [`Self::add_expanded_bf16`], with sums in registers.
     #[inline(always)]
-    fn add_packed_bf16(
-        self,
-        x: f32,
-        bits: u16,
-        values: &[[u8; 2]; LANES],
-        is_fused: bool,
-        sums: Self::V,
-    ) -> Self::V {
+    fn add_packed_bf16(self, x: f32, bits: u16, values: &[[u8; 2]; LANES], sums: Self::V) -> Self::V {
         let mut lanes = Lanes::ZERO;
         self.store(&mut lanes, sums);
-        let values = &values[..bits.count_ones() as usize];
-        if is_fused {
-            self.add_expanded_bf16(x, bits, values, &mut lanes.0);
-        } else {
-            let values = values.iter().map(|&value| from_bf16(value));
-            each_bit(bits, values, &mut lanes.0, |sum, value| sum + x * value);
-        }
+        self.add_expanded_bf16(x, bits, values, &mut lanes.0);
         self.load(&lanes)
     }
 
@@ -185,7 +172,7 @@ pub trait Simd: Copy {
         for &packed in packed {
             let (place, number) = unpack_place(packed);
             if let Some(sum) = sums.get_mut(place.wrapping_sub(first as usize)) {
-                *sum = mul_add(weight, number, *sum);
+                *sum = self.mul_add(weight, number, *sum);
             }
         }
     }
@@ -267,8 +254,18 @@ pub fn to_log8(value: f32) -> u8 {
 }
 
 #[inline(always)]
-fn add_bf16_by_bit(x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
-    add_each_bit(x, bits, values.iter().map(|&value| from_bf16(value)), sums);
+fn add_bf16_by_bit<S: Simd>(simd: S, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
+    add_each_bit(simd, x, bits, values.iter().map(|&value| from_bf16(value)), sums);
+}
+
+#[inline(always)]
+fn add_f32_by_bit<S: Simd>(simd: S, x: f32, bits: u16, values: &[[u8; 4]], sums: &mut [f32; LANES]) {
+    add_each_bit(simd, x, bits, values.iter().map(|&value| f32::from_le_bytes(value)), sums);
+}
+
+#[inline(always)]
+fn add_log8_by_bit<S: Simd>(simd: S, x: f32, bits: u16, values: &[[u8; 1]], sums: &mut [f32; LANES]) {
+    add_each_bit(simd, x, bits, values.iter().map(|&value| from_log8(value)), sums);
 }
 
 #[inline(always)]
@@ -276,30 +273,50 @@ fn from_bf16(value: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(value)) << 16)
 }
 
-/// `a · b + c`, fused on Arm. Elsewhere the instruction may be missing, and `mul_add` a slow library call.
 #[inline(always)]
-fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
-}
-
-#[inline(always)]
-fn add_each_bit(x: f32, bits: u16, values: impl Iterator<Item = f32>, sums: &mut [f32; LANES]) {
-    each_bit(bits, values, sums, |sum, value| mul_add(x, value, sum));
-}
-
-/// What `add` makes of the sum of each set bit, lowest first, with the next of `values`.
-#[inline(always)]
-fn each_bit(
-    mut bits: u16,
+fn add_each_bit<S: Simd>(
+    simd: S,
+    x: f32,
+    bits: u16,
     values: impl Iterator<Item = f32>,
     sums: &mut [f32; LANES],
-    add: impl Fn(f32, f32) -> f32,
 ) {
-    for value in values {
-        let sum = &mut sums[bits.trailing_zeros() as usize % LANES];
-        *sum = add(*sum, value);
-        bits &= bits.wrapping_sub(1);
+    for (lane, value) in set_bits(bits.into()).zip(values) {
+        let sum = &mut sums[lane as usize % LANES];
+        *sum = simd.mul_add(x, value, *sum);
     }
+}
+
+/// Lanes of a half of a vector.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const HALF: usize = LANES / 2;
+
+/// For each byte of bits, where the two bytes of each lane's value stand among the values of the set ones: what an instruction that looks up bytes
+/// takes. Of the other lanes, a place that is never there.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static SPREAD: [[u8; 2 * HALF]; 256] = {
+    let (mut all, mut byte) = ([[0x80; 2 * HALF]; 256], 0);
+    while byte < 256 {
+        let (mut lane, mut place) = (0, 0);
+        while lane < HALF {
+            if byte >> lane & 1 == 1 {
+                all[byte][2 * lane] = place;
+                all[byte][2 * lane + 1] = place + 1;
+                place += 2;
+            }
+            lane += 1;
+        }
+        byte += 1;
+    }
+    all
+};
+
+/// The values of the lower eight lanes with `bits`, and of the upper eight, each with those behind them; if there are so many.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn halves_of<const W: usize>(bits: u16, values: &[[u8; W]]) -> Option<[&[[u8; W]; HALF]; 2]> {
+    let upper = values.get((bits & 0xff).count_ones() as usize..)?;
+    Some([values.first_chunk()?, upper.first_chunk()?])
 }
 
 /// Asks the memory system for the cache line of `slice[index]` (a hint: never faults, whatever the index).
@@ -583,32 +600,32 @@ mod tests {
             let mut expected = [1.0f32; LANES];
             let set = (0..LANES).filter(|lane| bits >> lane & 1 == 1);
             set.enumerate().for_each(|(n, lane)| expected[lane] += 2.0 * value(n));
-            for isa in Isa::available() {
-                let found = dispatch_on(isa, Expand(2.0, bits, halves.clone()));
-                assert_eq!(found, [expected; 3], "{isa:?} {bits:x}");
+            // With none behind those of the bits, and with some.
+            for behind in [0, 3, LANES] {
+                let halves: Vec<u16> = halves.iter().copied().chain(vec![0x4048; behind]).collect();
+                for isa in Isa::available() {
+                    let found = dispatch_on(isa, Expand(2.0, bits, halves.clone()));
+                    assert_eq!(found, [expected; 3], "{isa:?} {bits:x} {behind}");
+                }
             }
         }
     }
 
-    struct AddPacked(f32, u16, [u16; LANES], bool);
+    struct AddPacked(f32, u16, [u16; LANES]);
 
     impl WithSimd for AddPacked {
         type Output = [[f32; LANES]; 2];
 
-        /// What is found, and what is expected of the single forms.
+        /// What is found, and what one after the other gives.
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
-            let Self(x, bits, halves, is_fused) = self;
+            let Self(x, bits, halves) = self;
             let values = halves.map(u16::to_le_bytes);
             let start = Lanes(std::array::from_fn(|lane| lane as f32 / 7.0 - 1.0));
             let (mut found, mut expected) = (Lanes::ZERO, start.0);
-            simd.store(&mut found, simd.add_packed_bf16(x, bits, &values, is_fused, simd.load(&start)));
-            let values = &values[..bits.count_ones() as usize];
-            if is_fused {
-                simd.add_expanded_bf16(x, bits, values, &mut expected);
-            } else {
-                let set = (0..LANES).filter(|lane| bits >> lane & 1 == 1);
-                set.zip(values).for_each(|(lane, &value)| expected[lane] += x * from_bf16(value));
+            simd.store(&mut found, simd.add_packed_bf16(x, bits, &values, simd.load(&start)));
+            for (lane, &value) in set_bits(bits.into()).zip(&values) {
+                expected[lane as usize] = simd.mul_add(x, from_bf16(value), expected[lane as usize]);
             }
             [found.0, expected]
         }
@@ -619,33 +636,29 @@ mod tests {
         for bits in (0..=u16::MAX).step_by(97) {
             let halves =
                 std::array::from_fn(|at| (0.3 * (at as f32 - 7.3)).to_bits().wrapping_shr(16) as u16);
-            for (isa, is_fused) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
-                let [found, expected] = dispatch_on(isa, AddPacked(0.123, bits, halves, is_fused));
-                assert_eq!(
-                    found.map(f32::to_bits),
-                    expected.map(f32::to_bits),
-                    "{isa:?} {bits:#x} {is_fused}"
-                );
+            for isa in Isa::available() {
+                let [found, expected] = dispatch_on(isa, AddPacked(0.123, bits, halves));
+                assert_eq!(found.map(f32::to_bits), expected.map(f32::to_bits), "{isa:?} {bits:#x}");
             }
         }
     }
 
     #[test]
     fn packed_values_are_rounded_once_where_the_machine_can() {
-        // Of AVX2, which has no instruction that expands, the portable form is used.
-        for isa in Isa::available().into_iter().filter(|&isa| is_fused(isa) && isa != Isa::Avx2) {
+        let halves: Vec<u16> = any_lanes(7).0.iter().map(|value| (value.to_bits() >> 16) as u16).collect();
+        for isa in Isa::available().into_iter().filter(|&isa| is_fused(isa)) {
             for bits in [0u16, 0x0810, 0xa5a5, 0xff0f, 0x1fff, 0xffff] {
-                let halves: Vec<u16> =
-                    any_lanes(7).0.iter().map(|value| (value.to_bits() >> 16) as u16).collect();
-                let halves = halves[..bits.count_ones() as usize].to_vec();
                 let (x, mut values) =
                     (0.3f32, halves.iter().map(|&half| f32::from_bits(u32::from(half) << 16)));
                 let expected: [f32; LANES] = std::array::from_fn(|lane| match bits >> lane & 1 {
                     0 => 1.0,
                     _ => x.mul_add(values.next().unwrap(), 1.0),
                 });
-                let found = dispatch_on(isa, Expand(x, bits, halves));
-                assert_eq!([found[0], found[1]], [expected; 2], "{isa:?} {bits:x}");
+                // With none behind those of the bits, and with some.
+                for n in [bits.count_ones() as usize, LANES] {
+                    let found = dispatch_on(isa, Expand(x, bits, halves[..n].to_vec()));
+                    assert_eq!([found[0], found[1]], [expected; 2], "{isa:?} {bits:x} {n}");
+                }
             }
         }
     }

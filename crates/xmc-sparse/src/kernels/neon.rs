@@ -3,7 +3,7 @@
 //! Every result has the bits that AVX-512 gives: sums are taken in the same order, and the smaller or larger of two zeros, or of a number and NaN, is
 //! the second one, where the instructions of Arm would decide otherwise.
 
-use super::{LANES, Lanes, Simd, WithSimd, add_bf16_by_bit};
+use super::{HALF, LANES, Lanes, SPREAD, Simd, WithSimd, add_bf16_by_bit, halves_of};
 use std::arch::aarch64::*;
 use std::array::from_fn;
 
@@ -110,6 +110,10 @@ impl Simd for Neon {
         from_fn(|q| unsafe { vfmaq_f32(c[q], a[q], b[q]) })
     }
     #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+    #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         Self::each(a, b, |a, b| unsafe { vbslq_f32(vcltq_f32(a, b), a, b) })
     }
@@ -148,49 +152,23 @@ impl Simd for Neon {
     #[inline(always)]
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
         // Of fewer values than a register holds, one after the other is as fast.
-        let (Some(first), Some(last)) = (values.first_chunk(), values.last_chunk()) else {
-            return add_bf16_by_bit(x, bits, values, sums);
+        let (Some(values), ([low, high], _)) = (halves_of(bits, values), sums.as_chunks_mut()) else {
+            return add_bf16_by_bit(self, x, bits, values, sums);
         };
-        let ([low, high], _) = sums.as_chunks_mut() else { return };
         let [low_bits, high_bits] = bits.to_le_bytes();
-        // The values of the higher lanes are the last ones, and the last eight begin with some of the others.
-        let others = HALF - high_bits.count_ones() as usize;
-        add_half_bf16(x, low_bits, first, 0, low);
-        add_half_bf16(x, high_bits, last, others, high);
+        add_half_bf16(x, low_bits, values[0], low);
+        add_half_bf16(x, high_bits, values[1], high);
     }
 }
 
-const HALF: usize = LANES / 2;
-
-/// For each byte of bits, the place of each set bit among the set ones in bytes of two; of the others a place that is never there.
-static PLACES: [[u8; HALF]; 256] = {
-    let (mut all, mut byte) = ([[0x80; HALF]; 256], 0);
-    while byte < 256 {
-        let (mut lane, mut place) = (0, 0);
-        while lane < HALF {
-            if byte >> lane & 1 == 1 {
-                all[byte][lane] = place;
-                place += 2;
-            }
-            lane += 1;
-        }
-        byte += 1;
-    }
-    all
-};
-
-/// `sums += x · values[before..]`, these spread over the set bits.
+/// `sums += x · values`, these spread over the set bits.
 #[inline(always)]
-fn add_half_bf16(x: f32, bits: u8, values: &[[u8; 2]; HALF], before: usize, sums: &mut [f32; HALF]) {
-    // SAFETY: only called from a method of a token that proves NEON. All that is read or written is 8 bytes of places, 16
+fn add_half_bf16(x: f32, bits: u8, values: &[[u8; 2]; HALF], sums: &mut [f32; HALF]) {
+    // SAFETY: only called from a method of a token that proves NEON. All that is read or written is 16 bytes of places, 16
     // bytes of values and 8 sums; a place that is out of range yields 0.
     unsafe {
-        let places = vadd_u8(vld1_u8(PLACES[usize::from(bits)].as_ptr()), vdup_n_u8(2 * before as u8));
-        let both_bytes = vcombine_u8(
-            vzip1_u8(places, vadd_u8(places, vdup_n_u8(1))),
-            vzip2_u8(places, vadd_u8(places, vdup_n_u8(1))),
-        );
-        let spread = vreinterpretq_u16_u8(vqtbl1q_u8(vld1q_u8(values.as_ptr().cast()), both_bytes));
+        let places = vld1q_u8(SPREAD[usize::from(bits)].as_ptr());
+        let spread = vreinterpretq_u16_u8(vqtbl1q_u8(vld1q_u8(values.as_ptr().cast()), places));
         let low = vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(spread)));
         let high = vreinterpretq_f32_u32(vshll_high_n_u16::<16>(spread));
         let at = sums.as_mut_ptr();

@@ -1,6 +1,6 @@
 //! Lanes in plain Rust: the reference, and what machines with neither AVX2 nor NEON run.
 
-use super::{LANES, Lanes, Simd, mul_add};
+use super::{LANES, Lanes, Simd};
 use std::array::from_fn;
 
 /// Plain Rust lanes; available everywhere.
@@ -40,7 +40,12 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        from_fn(|l| mul_add(a[l], b[l], c[l]))
+        from_fn(|l| self.mul_add(a[l], b[l], c[l]))
+    }
+    /// Fused on Arm. Elsewhere the instruction may be missing, and the function of the standard library is slow.
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
     }
     #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
