@@ -155,7 +155,6 @@ pub trait Simd: Copy {
     /// Sixteen places and whole numbers, packed by [`pack_place`]: what `table` has at the place (0 beyond its end), and the number.
     #[inline(always)]
     fn look_up(self, table: &[f32], packed: &[u32; LANES]) -> (Self::V, Self::V) {
-        // Where gathering is one instruction, it is not always faster than sixteen loads.
         let (mut found, mut numbers) = (Lanes::ZERO, Lanes::ZERO);
         for (lane, &packed) in packed.iter().enumerate() {
             let (place, number) = unpack_place(packed);
