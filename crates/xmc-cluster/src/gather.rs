@@ -163,6 +163,16 @@ pub(crate) fn square(value: f32) -> f64 {
     f64::from(value) * f64::from(value)
 }
 
+/// The squares of the values of entries: four sums, as one would wait for itself at every entry.
+pub(crate) fn squares_of(entries: &[(u32, f32)]) -> f64 {
+    let (fours, rest) = entries.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for four in fours {
+        sums.iter_mut().zip(four).for_each(|(sum, (_, value))| *sum += square(*value));
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest.iter().map(|(_, value)| square(*value)).sum::<f64>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@
 //! instances; from where that takes longer than to work with the sums, they are made, a node at a time.
 
 use crate::ClusterError;
-use crate::gather::{Gathering, Instances, square};
+use crate::gather::{Gathering, Instances, square, squares_of};
 use crate::node::Node;
 use crate::row::{NodeRow, PackedRow, add_rows};
 use crate::sums::{CHUNK, MIN_TASK_ROWS, RowSum, Rows, Weighted, dot_dense};
@@ -171,9 +171,9 @@ impl<'a> Sum<'a> {
         self.add_rest(id);
         self.sparse.add(self.of.parts(id));
         let entries = self.sparse.take();
-        let squares = entries.iter().map(|(_, value)| *value).chain(self.dense.iter().copied()).map(square);
+        let dense: f64 = self.dense.iter().copied().map(square).sum();
         let own = std::mem::take(&mut self.own);
-        let scale = scale_of(squares.sum::<f64>() + f64::from(own));
+        let scale = scale_of(squares_of(entries) + dense + f64::from(own));
         let dense = self.dense.iter_mut().map(|value| scale * std::mem::take(value)).collect();
         let mut row = NodeRow::new(number, entries, scale, self.of.instances.n_features);
         (row.is_zero, row.own) = (scale == 0.0, own * scale * scale);

@@ -11,7 +11,7 @@ use crate::seeds;
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
-use xmc_sparse::kernels::{Simd, WithSimd, dispatch};
+use xmc_sparse::kernels::{LANES, Simd, WithSimd, dispatch};
 
 /// Rows in a block of dense sums.
 const BLOCK_ROWS: usize = 4096;
@@ -209,8 +209,8 @@ impl RowSum {
     pub(crate) fn squared_norms(&self, all: &Self) -> (f64, f64) {
         // Collected, not summed in parallel: the order of the additions must not depend on the threads.
         let parts = self.sparse.par_chunks(CHUNK).zip(all.sparse.par_chunks(CHUNK));
-        let sparse: Vec<_> = parts.map(|(sums, all)| squares(sums, all)).collect();
-        let dense = squares(&self.dense, &all.dense);
+        let sparse: Vec<_> = parts.map(|(sums, all)| dispatch(Squares { sums, all })).collect();
+        let dense = dispatch(Squares { sums: &self.dense, all: &all.dense });
         sparse.into_iter().fold(dense, |sum, part| (sum.0 + part.0, sum.1 + part.1))
     }
 }
@@ -225,16 +225,37 @@ fn split_stripes<'s>(mut sums: &'s mut [f32], node: &Node) -> Vec<(u32, &'s mut 
     node.stripes.iter().map(cut).collect()
 }
 
-/// Σ sᵢ² and Σ (tᵢ − sᵢ)².
-fn squares(sums: &[f32], all: &[f32]) -> (f64, f64) {
-    let mut lanes = [[0.0f32; 8]; 2];
-    for (sums, all) in sums.chunks(8).zip(all.chunks(8)) {
-        for (lane, (&sum, &all)) in sums.iter().zip(all).enumerate() {
-            lanes[0][lane] += sum * sum;
-            lanes[1][lane] += (all - sum) * (all - sum);
+/// Σ sᵢ² and Σ (tᵢ − sᵢ)², of as many of both.
+struct Squares<'a> {
+    sums: &'a [f32],
+    all: &'a [f32],
+}
+
+impl WithSimd for Squares<'_> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> (f64, f64) {
+        let (mut right, mut left) = ([0.0f32; LANES], [0.0f32; LANES]);
+        let ((sums, sums_rest), (all, all_rest)) = (self.sums.as_chunks(), self.all.as_chunks());
+        for (sums, all) in sums.iter().zip(all) {
+            add_squares(&mut right, &mut left, sums, all);
         }
+        let (mut sums, mut all) = ([0.0; LANES], [0.0; LANES]);
+        sums[..sums_rest.len()].copy_from_slice(sums_rest);
+        all[..all_rest.len()].copy_from_slice(all_rest);
+        add_squares(&mut right, &mut left, &sums, &all);
+        (f64::from(right.iter().sum::<f32>()), f64::from(left.iter().sum::<f32>()))
     }
-    (f64::from(lanes[0].iter().sum::<f32>()), f64::from(lanes[1].iter().sum::<f32>()))
+}
+
+/// One step of [`Squares`] in each lane.
+#[inline(always)]
+fn add_squares(right: &mut [f32; LANES], left: &mut [f32; LANES], sums: &[f32; LANES], all: &[f32; LANES]) {
+    for lane in 0..LANES {
+        right[lane] += sums[lane] * sums[lane];
+        left[lane] += (all[lane] - sums[lane]) * (all[lane] - sums[lane]);
+    }
 }
 
 /// Thirty-two running sums, which the compiler keeps in vector registers: one chain of additions would wait for itself.

@@ -1,7 +1,7 @@
 //! Sixteen lanes in two AVX2 registers.
 
 use super::{HALF, LANES, LOG8, Lanes, PLACE_BITS, SPREAD, Simd, WithSimd};
-use super::{add_bf16_by_bit, add_f32_by_bit, add_log8_by_bit, halves_of};
+use super::{add_bf16_by_bit, add_f32_by_bit, add_log8_by_bit, add_one_by_one, halves_of};
 use std::arch::x86_64::*;
 
 /// Proof that AVX2 and FMA can run. Only [`Avx2::detect`] makes one.
@@ -147,6 +147,23 @@ impl Simd for Avx2 {
         let [high, high_numbers] = look_up_half(table, &halves[1]);
         ([low, high], [low_numbers, high_numbers])
     }
+    #[inline(always)]
+    fn add_at(self, sums: &mut [f32], first: u32, packed: &[u32], weight: f32) {
+        let (lines, rest) = packed.as_chunks::<HALF>();
+        for line in lines {
+            let Unpacked { places, numbers, are_there } = unpack(line, first, sums.len());
+            if !are_there {
+                add_one_by_one(self, sums, first, line, weight);
+                continue;
+            }
+            for (&place, &number) in places.iter().zip(&numbers) {
+                // SAFETY: all eight are places of `sums`.
+                let sum = unsafe { sums.get_unchecked_mut(place as usize) };
+                *sum = number.mul_add(weight, *sum);
+            }
+        }
+        add_one_by_one(self, sums, first, rest, weight);
+    }
     // (No closures in what follows: one that is not inlined is compiled without these instructions, and each of them becomes a call.)
     #[inline(always)]
     fn add_expanded_bf16(self, x: f32, bits: u16, values: &[[u8; 2]], sums: &mut [f32; LANES]) {
@@ -191,6 +208,37 @@ fn look_up_half(table: &[f32], packed: &[u32; HALF]) -> [__m256; 2] {
         let there = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(end), places));
         let found = _mm256_mask_i32gather_ps::<4>(_mm256_setzero_ps(), table.as_ptr(), places, there);
         [found, _mm256_cvtepi32_ps(_mm256_srai_epi32::<{ PLACE_BITS as i32 }>(words))]
+    }
+}
+
+/// Eight words of [`super::pack_place`], taken apart.
+struct Unpacked {
+    places: [u32; HALF],
+    numbers: [f32; HALF],
+    /// Whether all places are below the end.
+    are_there: bool,
+}
+
+/// Takes eight words apart; places are counted from `first`.
+#[inline(always)]
+fn unpack(packed: &[u32; HALF], first: u32, end: usize) -> Unpacked {
+    let (mut places, mut numbers) = ([0; HALF], [0.0; HALF]);
+    let end = end.min(1 << PLACE_BITS) as i32;
+    // SAFETY: only called from the methods of a token that proves AVX2 and FMA; what is read and written is eight long.
+    unsafe {
+        let words = _mm256_loadu_si256(packed.as_ptr().cast());
+        let from_first = _mm256_sub_epi32(
+            _mm256_and_si256(words, _mm256_set1_epi32((1 << PLACE_BITS) - 1)),
+            _mm256_set1_epi32(first as i32),
+        );
+        // Of places before the first one the upper bit is set.
+        let there = _mm256_andnot_si256(from_first, _mm256_cmpgt_epi32(_mm256_set1_epi32(end), from_first));
+        _mm256_storeu_si256(places.as_mut_ptr().cast(), from_first);
+        _mm256_storeu_ps(
+            numbers.as_mut_ptr(),
+            _mm256_cvtepi32_ps(_mm256_srai_epi32::<{ PLACE_BITS as i32 }>(words)),
+        );
+        Unpacked { places, numbers, are_there: _mm256_movemask_ps(_mm256_castsi256_ps(there)) == 0xff }
     }
 }
 

@@ -168,12 +168,7 @@ pub trait Simd: Copy {
     /// `first` on, and what is not among them is left out. The places are all different: of equal ones, all but one may be lost.
     #[inline(always)]
     fn add_at(self, sums: &mut [f32], first: u32, packed: &[u32], weight: f32) {
-        for &packed in packed {
-            let (place, number) = unpack_place(packed);
-            if let Some(sum) = sums.get_mut(place.wrapping_sub(first as usize)) {
-                *sum = self.mul_add(weight, number, *sum);
-            }
-        }
+        add_one_by_one(self, sums, first, packed, weight);
     }
 
     /// What `sums` has at the places of at most sixteen `packed`, by [`pack_place`], and leaves 0 there. Lanes without a word, and places beyond the end, are 0. The
@@ -191,6 +186,17 @@ pub trait Simd: Copy {
     #[inline(always)]
     fn prefetch<T>(self, slice: &[T], index: usize) {
         prefetch(slice, index);
+    }
+}
+
+/// [`Simd::add_at`] by scalars.
+#[inline(always)]
+fn add_one_by_one<S: Simd>(simd: S, sums: &mut [f32], first: u32, packed: &[u32], weight: f32) {
+    for &packed in packed {
+        let (place, number) = unpack_place(packed);
+        if let Some(sum) = sums.get_mut(place.wrapping_sub(first as usize)) {
+            *sum = simd.mul_add(weight, number, *sum);
+        }
     }
 }
 
