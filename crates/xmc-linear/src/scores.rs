@@ -13,6 +13,10 @@ use xmc_sparse::set_bits;
 /// Weights that outgrow the second-level cache are prefetched; below that it only costs instructions.
 const FETCH_ABOVE: usize = 4096;
 
+/// Lines that are asked for ahead: of a row that comes soon the first ones, of the row that is read those of so many entries on. Two rows' and what is being read are
+/// to stay in a first-level cache.
+const FETCH_LINES: usize = 128;
+
 /// Steps that are added to the scores together: they fill a quarter of the registers of AVX-512.
 const BLOCK: usize = 8;
 
@@ -64,14 +68,17 @@ impl ScoreSource for ByWeights<'_> {
 
     #[inline(always)]
     fn fetch<S: Simd>(&self, simd: S, entries: &[Entry]) {
-        for entry in entries {
+        for entry in &entries[..entries.len().min(FETCH_LINES)] {
             simd.prefetch(self.weights, entry.feature as usize);
         }
     }
 
     #[inline(always)]
     fn score<S: Simd>(&self, simd: S, _: usize, entries: &[Entry], others: [S::V; 2]) -> S::V {
-        products(simd, entries, self.weights, others)
+        match entries.get(FETCH_LINES..) {
+            Some(later) if self.is_large() => products_ahead(simd, entries, later, self.weights, others),
+            _ => products(simd, entries, self.weights, others),
+        }
     }
 
     #[inline(always)]
@@ -97,15 +104,30 @@ impl ScoreSource for ByWeights<'_> {
 /// `Σ value · line` over the entries, plus both of `others`.
 #[inline(always)]
 pub(crate) fn products<S: Simd>(simd: S, entries: &[Entry], lines: &[Lanes], others: [S::V; 2]) -> S::V {
+    products_ahead(simd, entries, &[], lines, others)
+}
+
+/// As [`products`], asking for the line of one of `later` with each entry.
+#[inline(always)]
+fn products_ahead<S: Simd>(
+    simd: S,
+    entries: &[Entry],
+    later: &[Entry],
+    lines: &[Lanes],
+    others: [S::V; 2],
+) -> S::V {
     // Two sums: one chain of dependent additions would take four cycles for each entry.
     let [mut even, mut odd] = others;
-    let mut pairs = entries.chunks_exact(2);
-    for pair in &mut pairs {
-        let [a, b] = [pair[0], pair[1]];
+    let (pairs, rest) = entries.as_chunks::<2>();
+    let mut later = later.as_chunks::<2>().0.iter();
+    for [a, b] in pairs {
+        for entry in later.next().into_iter().flatten() {
+            simd.prefetch(lines, entry.feature as usize);
+        }
         even = simd.fma(simd.splat(a.value), simd.load(&lines[a.feature as usize]), even);
         odd = simd.fma(simd.splat(b.value), simd.load(&lines[b.feature as usize]), odd);
     }
-    for a in pairs.remainder() {
+    for a in rest {
         even = simd.fma(simd.splat(a.value), simd.load(&lines[a.feature as usize]), even);
     }
     simd.add(even, odd)
