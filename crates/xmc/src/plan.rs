@@ -55,8 +55,8 @@ const MIN_NODE_ENTRIES: u64 = 1 << 20;
 const MIN_PART_WEIGHTS: u64 = 1 << 18;
 /// Threads that are reckoned with where the model depends on it.
 const THREADS: u64 = 4;
-/// Bytes of the program itself and of its buffers.
-const PROGRAM: u64 = 24 << 20;
+/// Bytes of the program itself, of its buffers, and of what it has freed a moment ago.
+const PROGRAM: u64 = 32 << 20;
 /// Bytes of an entry of a sparse matrix, of a pointer to a row of it, of a row of a node.
 const ENTRY: u64 = 8;
 /// Bytes of an entry while labels are clustered.
