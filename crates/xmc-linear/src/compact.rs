@@ -6,9 +6,10 @@
 //! together add `αᵢ Σ v²` to its gradient: one multiplication in place of a cache miss for each (most
 //! distinct n-grams of a text collection are of this kind). Both are exact.
 
+use crate::Fold;
 use crate::gram::{self, Gram};
 use std::sync::{Arc, OnceLock};
-use xmc_sparse::kernels::{LANES, Lanes};
+use xmc_sparse::kernels::{LANES, Lanes, Simd, WithSimd, dispatch};
 use xmc_sparse::{Features, Row, SparseRow};
 
 /// A stored entry: a feature's number within the cluster and its value.
@@ -21,12 +22,11 @@ pub struct Entry {
     pub value: f32,
 }
 
-/// Where a row lies, and what the solver needs to know of it; 20 bytes that are read together.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Where a row begins, and what the solver needs to know of it; 16 bytes that are read together. The row ends where the next one begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C)]
 pub struct RowHead {
     start: u32,
-    end: u32,
     /// `‖x‖² + bias²` over all features.
     pub norm: f32,
     /// `Σ v²` over the features that no other row has.
@@ -39,6 +39,7 @@ pub struct RowHead {
 /// the `n_own` after them occur in one row each and stand beside them.
 #[derive(Debug, Clone, Default)]
 pub struct CompactRows {
+    /// Of the rows, and behind them one that says where the last row ends.
     pub(crate) heads: Vec<RowHead>,
     pub(crate) entries: Vec<Entry>,
     /// Original feature numbers: the shared ones, then the own ones row by row.
@@ -86,7 +87,7 @@ impl CompactRows {
 
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
-        self.heads.len()
+        self.heads.len().saturating_sub(1)
     }
 
     /// Number of features that occur in more than one row.
@@ -128,8 +129,8 @@ impl CompactRows {
     /// The shared entries of row `row`.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> (RowHead, &[Entry]) {
-        let head = self.heads[row];
-        (head, &self.entries[head.start as usize..head.end as usize])
+        let (head, next) = (self.heads[row], &self.heads[row + 1]);
+        (head, &self.entries[head.start as usize..next.start as usize])
     }
 
     /// Number of [`Lanes`] that a dense part takes.
@@ -151,23 +152,6 @@ impl CompactRows {
     }
 }
 
-/// Columns that are the same in every row of the data, as one.
-///
-/// Inner products of rows stay what they are when one column, √k times as large, stands for k equal ones; its weight is √k times that of each. So the
-/// problem is the same with fewer features.
-#[derive(Debug, Clone, Copy)]
-pub struct Fold<'a> {
-    /// For each column its number among those that are left, or [`Fold::STOOD_FOR`].
-    pub numbers: &'a [u32],
-    /// For each number the square root of the number of columns that it stands for.
-    pub roots: &'a Arc<[f32]>,
-}
-
-impl Fold<'_> {
-    /// Another column stands for this one.
-    pub const STOOD_FOR: u32 = u32::MAX;
-}
-
 /// Feature seen in one row only, so far.
 const ONCE: u32 = 1;
 /// Feature that stays with its one row.
@@ -183,7 +167,7 @@ const KEEP_TOUCHED: usize = 1 << 18;
 /// Builds [`CompactRows`]; keep one for each thread, it owns a number for each column of the data.
 #[derive(Debug)]
 pub struct Compactor<'a> {
-    fold: Option<Fold<'a>>,
+    fold: Option<&'a Fold>,
     /// For each original feature: 0 unseen; while counting [`ONCE`] or more; then its new number + 1, or
     /// [`OWN`]. All zero between calls.
     slots: Vec<u32>,
@@ -196,17 +180,21 @@ impl<'a> Compactor<'a> {
         Self { fold: None, slots: vec![0; n_sparse], touched: Vec::new() }
     }
 
-    /// A compactor that folds equal columns. The original numbers of features are those that `fold` gives them.
-    pub fn folding(fold: Fold<'a>) -> Self {
-        Self { fold: Some(fold), ..Self::new(fold.roots.len()) }
+    /// A compactor that folds equal columns. The original numbers of features are those of their groups.
+    pub fn folding(fold: &'a Fold) -> Self {
+        Self { fold: Some(fold), ..Self::new(fold.roots().len()) }
     }
 
-    /// The number of a column, and what its values are multiplied with; `None` where another column stands for it.
+    /// The number of a column, and whether it has one: if not, another column stands for it, and the number is some other's.
     #[inline(always)]
-    fn number(&self, column: u32) -> Option<(u32, f32)> {
-        let Some(fold) = &self.fold else { return Some((column, 1.0)) };
-        let number = fold.numbers[column as usize];
-        (number != Fold::STOOD_FOR).then(|| (number, fold.roots[number as usize]))
+    fn number(&self, column: u32) -> (u32, bool) {
+        self.fold.map_or((column, true), |fold| fold.group(column))
+    }
+
+    /// What the values of a feature are multiplied with.
+    #[inline(always)]
+    fn root(&self, feature: u32) -> f32 {
+        self.fold.map_or(1.0, |fold| fold.roots()[feature as usize])
     }
 
     /// Copies `rows` of `x`. `weights` are instance weights (above 0) by original row; `bias` is the value of
@@ -215,11 +203,16 @@ impl<'a> Compactor<'a> {
     /// # Panics
     /// When a row is out of range or `x` is wider than this compactor.
     pub fn compact(&mut self, x: &Features, rows: &[u32], weights: Option<&[f32]>, bias: f32) -> CompactRows {
+        dispatch(Compact { compactor: self, x, rows, weights, bias })
+    }
+
+    #[inline(always)]
+    fn copy(&mut self, x: &Features, rows: &[u32], weights: Option<&[f32]>, bias: f32) -> CompactRows {
         let nnz = self.count(x, rows);
         let mut out = CompactRows { n_dense: x.n_dense(), bias, ..CompactRows::default() };
         out.features.reserve_exact(self.touched.len());
         let n_own = self.number_shared(&mut out);
-        out.heads.reserve(rows.len());
+        out.heads.reserve_exact(rows.len() + 1);
         out.entries.reserve(nnz - n_own);
         out.own_values.reserve(n_own);
         out.own_ptr.reserve(rows.len() + 1);
@@ -229,6 +222,7 @@ impl<'a> Compactor<'a> {
             let weight = weights.map_or(1.0, |weights| weights[row as usize]);
             self.copy_row(x.row(row as usize), weight, &mut out);
         }
+        out.heads.push(RowHead { start: out.entries.len() as u32, ..RowHead::default() });
         out.totals = vec![0.0; out.n_shared];
         out.entries.iter().for_each(|entry| out.totals[entry.feature as usize] += entry.value);
         for &feature in &self.touched {
@@ -237,23 +231,24 @@ impl<'a> Compactor<'a> {
         self.touched.clear();
         // The list of the root's features is not worth keeping for the clusters below.
         self.touched.shrink_to(KEEP_TOUCHED);
-        out.fold = self.fold.map(|fold| Arc::clone(fold.roots));
+        out.fold = self.fold.map(|fold| Arc::clone(fold.roots()));
         out
     }
 
     /// Marks each feature as seen once or more often; returns the number of entries.
+    #[inline(always)]
     fn count(&mut self, x: &Features, rows: &[u32]) -> usize {
         let (mut nnz, mut new) = (0, [0; BUFFER]);
         for &row in rows {
             for columns in x.sparse().row(row as usize).indices.chunks(BUFFER) {
                 let mut n_new = 0;
                 for &column in columns {
-                    let Some((feature, _)) = self.number(column) else { continue };
-                    nnz += 1;
+                    let (feature, is_there) = self.number(column);
+                    nnz += usize::from(is_there);
                     let slot = &mut self.slots[feature as usize];
                     new[n_new % BUFFER] = feature;
-                    n_new += usize::from(*slot == 0);
-                    *slot = (*slot + 1).min(ONCE + 1);
+                    n_new += usize::from(is_there & (*slot == 0));
+                    *slot = (*slot + u32::from(is_there)).min(ONCE + 1);
                 }
                 self.touched.extend_from_slice(&new[..n_new]);
             }
@@ -276,6 +271,7 @@ impl<'a> Compactor<'a> {
         self.touched.len() - out.n_shared
     }
 
+    #[inline(always)]
     fn copy_row(&self, row: Row<'_>, weight: f32, out: &mut CompactRows) {
         let start = out.entries.len() as u32;
         let mut own_norm = 0.0;
@@ -285,12 +281,12 @@ impl<'a> Compactor<'a> {
         for (columns, values) in indices.chunks(BUFFER).zip(values.chunks(BUFFER)) {
             let (mut n_shared, mut n_own) = (0, 0);
             for (&column, value) in columns.iter().zip(values) {
-                let Some((feature, root)) = self.number(column) else { continue };
-                let (slot, value) = (self.slots[feature as usize], value * root);
+                let (feature, is_there) = self.number(column);
+                let (slot, value) = (self.slots[feature as usize], value * self.root(feature));
                 shared[n_shared % BUFFER] = Entry { feature: slot.wrapping_sub(1), value };
                 (own.0[n_own % BUFFER], own.1[n_own % BUFFER]) = (feature, value);
-                n_shared += usize::from(slot != OWN);
-                n_own += usize::from(slot == OWN);
+                n_shared += usize::from(is_there & (slot != OWN));
+                n_own += usize::from(is_there & (slot == OWN));
             }
             // Not above: whether a feature is the row's own would become a branch.
             own_norm = own.1[..n_own].iter().fold(own_norm, |sum, value| sum + value * value);
@@ -309,11 +305,28 @@ impl<'a> Compactor<'a> {
         let dense_norm: f32 = squares.0.iter().sum();
         out.heads.push(RowHead {
             start,
-            end: out.entries.len() as u32,
             norm: row.sparse.squared_norm() + dense_norm + out.bias * out.bias,
             own_norm,
             inverse_weight: 1.0 / weight,
         });
+    }
+}
+
+/// [`Compactor::compact`] by the instructions of the machine, which count bits.
+struct Compact<'a, 'b> {
+    compactor: &'a mut Compactor<'b>,
+    x: &'a Features,
+    rows: &'a [u32],
+    weights: Option<&'a [f32]>,
+    bias: f32,
+}
+
+impl WithSimd for Compact<'_, '_> {
+    type Output = CompactRows;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> CompactRows {
+        self.compactor.copy(self.x, self.rows, self.weights, self.bias)
     }
 }
 
@@ -328,9 +341,9 @@ mod tests {
         let rows =
             [vec![(0, 1.0), (2, 1.0), (5, 2.0)], vec![(0, 3.0), (1, 0.5), (2, 3.0), (3, 0.5), (4, 0.5)]];
         let x = Features::from_sparse(Csr::from_rows(6, rows).unwrap());
-        let (none, two, three) = (Fold::STOOD_FOR, 2f32.sqrt(), 3f32.sqrt());
-        let fold = Fold { numbers: &[0, 1, none, none, none, 2], roots: &[two, three, 1.0].into() };
-        let rows = Compactor::folding(fold).compact(&x, &[0, 1], None, 1.0);
+        let (two, three) = (2f32.sqrt(), 3f32.sqrt());
+        let fold = Fold::new([0, 1, 0, 1, 1, 2], 3);
+        let rows = Compactor::folding(&fold).compact(&x, &[0, 1], None, 1.0);
         assert_eq!((rows.n_shared(), rows.n_features()), (1, 3));
         assert_eq!((0..3).map(|f| rows.original_feature(f)).collect::<Vec<_>>(), [0, 2, 1]);
         assert_eq!((&rows.own_values[..], rows.roots()), (&[2.0, 0.5 * three][..], &[two, 1.0, three][..]));

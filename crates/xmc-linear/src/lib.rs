@@ -33,6 +33,7 @@ mod dense;
 mod dual;
 mod epoch;
 mod error;
+mod fold;
 mod gram;
 mod loss;
 mod params;
@@ -43,8 +44,9 @@ mod start;
 mod targets;
 mod weights;
 
-pub use compact::{CompactRows, Compactor, Entry, Fold, RowHead};
+pub use compact::{CompactRows, Compactor, Entry, RowHead};
 pub use error::LinearError;
+pub use fold::Fold;
 pub use loss::Loss;
 pub use params::{CheckedSvmParams, SvmParams};
 pub use solver::{LaneSolver, SolveReport};

@@ -5,7 +5,6 @@
 
 use crate::XrLinearError;
 use rayon::prelude::*;
-use std::sync::Arc;
 use xmc_linear::Fold;
 use xmc_sparse::Csr;
 use xmc_store::{Buffer, Container, ModelWriter};
@@ -188,30 +187,9 @@ impl FeatureGroups {
     }
 
     /// How to solve for one feature of each group in place of all; `None` when all have their own.
-    pub(crate) fn to_solve(&self) -> Option<GroupFold> {
-        self.numbers.as_ref()?;
-        let (mut sizes, mut numbers) = (vec![0u32; self.n_groups], Vec::with_capacity(self.n_features));
-        for feature in 0..self.n_features as u32 {
-            // A damaged file may name any group.
-            let size = sizes.get_mut(self.record_of(feature) as usize);
-            let is_first = size.as_ref().is_some_and(|size| **size == 0);
-            size.into_iter().for_each(|size| *size += 1);
-            numbers.push(if is_first { self.record_of(feature) } else { Fold::STOOD_FOR });
-        }
-        Some(GroupFold { numbers, roots: sizes.into_iter().map(|size| (size as f32).sqrt()).collect() })
-    }
-}
-
-/// A [`Fold`] of groups.
-#[derive(Debug, PartialEq)]
-pub(crate) struct GroupFold {
-    numbers: Vec<u32>,
-    roots: Arc<[f32]>,
-}
-
-impl GroupFold {
-    pub(crate) fn get(&self) -> Fold<'_> {
-        Fold { numbers: &self.numbers, roots: &self.roots }
+    pub(crate) fn to_solve(&self) -> Option<Fold> {
+        let numbers = self.numbers.as_ref()?;
+        Some(Fold::new((0..self.n_features as u32).map(|feature| numbers.of(feature)), self.n_groups))
     }
 }
 
@@ -308,9 +286,8 @@ mod tests {
         assert_eq!(groups.n_records(), 4);
         assert_eq!([0, 1, 2, 3, 4, 5, 6].map(|feature| groups.record_of(feature)), [0, 1, 2, 0, 3, 0, 2]);
         assert_eq!(groups.record_of(7), NO_RECORD);
-        let (none, fold) = (Fold::STOOD_FOR, groups.to_solve().unwrap());
-        assert_eq!(fold.get().numbers, [0, 1, 2, none, 3, none, none]);
-        assert_eq!(fold.get().roots[..], [3f32.sqrt(), 1.0, 2f32.sqrt(), 1.0]);
+        let fold = groups.to_solve().unwrap();
+        assert_eq!(fold.roots()[..], [3f32.sqrt(), 1.0, 2f32.sqrt(), 1.0]);
     }
 
     #[test]

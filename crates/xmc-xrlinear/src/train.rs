@@ -6,7 +6,6 @@
 //! the training instances.
 
 use crate::chunk::Chunk;
-use crate::groups::GroupFold;
 use crate::model::{ModelInfo, match_clusters};
 use crate::output::Output;
 use crate::record::Widths;
@@ -16,7 +15,7 @@ use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
-use xmc_linear::{CompactRows, Compactor, LANES, LaneSolver, SolveReport, Targets};
+use xmc_linear::{CompactRows, Compactor, Fold, LANES, LaneSolver, SolveReport, Targets};
 use xmc_sparse::{Csr, Features, Progress, run_in_order};
 use xmc_store::ModelWriter;
 use xmc_tree::{LabelTree, Search};
@@ -195,7 +194,7 @@ pub(crate) struct Training<'a> {
     /// Of each layer: to find the largest cluster takes a look at all of them.
     widths: Vec<Widths>,
     /// Features of a group are solved for as one, of its number.
-    fold: Option<GroupFold>,
+    fold: Option<Fold>,
     /// Solvers that no thread is using.
     idle: Mutex<Vec<LaneSolver>>,
 }
@@ -203,7 +202,7 @@ pub(crate) struct Training<'a> {
 /// What a thread keeps between jobs.
 struct Worker<'a> {
     compactor: Compactor<'a>,
-    /// For each instance its number within the cluster; only those of the current cluster are valid.
+    /// For each instance its number within the cluster; only those of the current cluster are valid, and none in the root, where all keep theirs.
     local: Vec<u32>,
 }
 
@@ -292,7 +291,7 @@ impl<'a> Training<'a> {
         let x = self.instances.x;
         let compactor = || match &self.fold {
             None => Compactor::new(x.n_sparse()),
-            Some(fold) => Compactor::folding(fold.get()),
+            Some(fold) => Compactor::folding(fold),
         };
         let worker = || Worker { compactor: compactor(), local: vec![0; x.n_samples()] };
         let solved = run_in_order(jobs.len(), worker, |worker, job| {
@@ -342,8 +341,8 @@ impl<'a> Training<'a> {
     ) -> (Chunk, Vec<SolveReport>) {
         let layer = &self.tree.layers()[number];
         let rows = self.rows_of(number, parent);
-        for (local, &row) in rows.iter().enumerate() {
-            worker.local[row as usize] = local as u32;
+        if number > 0 {
+            rows.iter().zip(0..).for_each(|(&row, local)| worker.local[row as usize] = local);
         }
         let svm = self.params.svm.of(number, self.tree.depth());
         let Instances { x, weights, .. } = self.instances;
@@ -392,8 +391,8 @@ impl<'a> Training<'a> {
     /// The positives of `children` among the `n_rows` instances of their cluster.
     fn targets(&self, number: usize, children: &[u32], n_rows: usize, local: &[u32]) -> Targets {
         let nodes = &self.nodes[number];
-        let of_child =
-            |&child: &u32| nodes.of(child as usize).iter().map(|&row| local[row as usize]).collect();
+        let place = |&row: &u32| if number == 0 { row } else { local[row as usize] };
+        let of_child = |&child: &u32| nodes.of(child as usize).iter().map(place).collect();
         let positives: Vec<Vec<u32>> = children.iter().map(of_child).collect();
         let weights: Option<Vec<&[f32]>> =
             children.iter().map(|&child| nodes.weights_of(child as usize)).collect();

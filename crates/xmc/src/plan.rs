@@ -240,7 +240,7 @@ impl Counts {
     fn weights_base(&self, params: &TrainParams, threads: u64) -> u64 {
         let lists = 4 * self.instances_of_nodes(params) + POINTER * 2 * self.labels;
         let worker = 4 * (self.features + self.rows);
-        let row = 20 + 64 + 12 + 4 * self.n_dense;
+        let row = 16 + 64 + 12 + 4 * self.n_dense;
         let root = self.root_weights() + row * self.rows + 8 * self.features;
         // Other threads are at small clusters meanwhile; those below the root come after it, one for each thread.
         let (clusters, share) = self.below_root(params);
