@@ -70,7 +70,7 @@ mod tests {
         // 200 columns: 0 to 99 are groups of their own but for every tenth, which is as column 0 is; the others are as those before.
         let mut n_groups = 0;
         let mut group_of = |column: u32| {
-            let is_first = column == 0 || (column < 100 && column % 10 != 0);
+            let is_first = column == 0 || (column < 100 && !column.is_multiple_of(10));
             n_groups += u32::from(is_first);
             if is_first { n_groups - 1 } else { 0 }
         };
