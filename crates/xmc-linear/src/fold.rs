@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// problem is the same with fewer features.
 ///
 /// The first column of each group stands for it; groups are numbered in the order of their first columns, so that a bit for each column says it
-/// all: a thirtieth of a list of numbers, which a near cache holds.
+/// all: a sixteenth of a list of numbers, with the counts between, which a near cache holds.
 #[derive(Debug, PartialEq)]
 pub struct Fold {
     words: Vec<Word>,

@@ -287,6 +287,8 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 4, 5, 6].map(|feature| groups.record_of(feature)), [0, 1, 2, 0, 3, 0, 2]);
         assert_eq!(groups.record_of(7), NO_RECORD);
         let fold = groups.to_solve().unwrap();
+        // Columns 0, 1, 2 and 4 stand for their groups.
+        assert_eq!(fold, Fold::new([0, 1, 2, 0, 3, 0, 2], 4));
         assert_eq!(fold.roots()[..], [3f32.sqrt(), 1.0, 2f32.sqrt(), 1.0]);
     }
 
