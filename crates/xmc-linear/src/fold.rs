@@ -1,6 +1,7 @@
 //! Columns that are the same in all rows, solved for as one.
 
 use std::sync::Arc;
+use xmc_sparse::RankedWord;
 
 /// Columns that are the same in every row of the data, as one.
 ///
@@ -11,36 +12,28 @@ use std::sync::Arc;
 /// all: a sixteenth of a list of numbers, with the counts between, which a near cache holds.
 #[derive(Debug, PartialEq)]
 pub struct Fold {
-    words: Vec<Word>,
+    /// The columns that stand for their groups.
+    firsts: Vec<RankedWord>,
     roots: Arc<[f32]>,
-}
-
-/// Sixty-four columns.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Word {
-    /// Those that stand for their groups, the lowest bit first.
-    firsts: u64,
-    /// Groups that began in the words before.
-    before: u32,
 }
 
 impl Fold {
     /// Of columns of which each is in one of `n_groups` groups, numbered in the order of their first columns.
     pub fn new(groups: impl IntoIterator<Item = u32>, n_groups: usize) -> Self {
-        let (mut words, mut sizes, mut n_begun) = (Vec::new(), vec![0u32; n_groups], 0);
-        for (column, group) in groups.into_iter().enumerate() {
+        let (mut firsts, mut sizes, mut n_begun) = (Vec::new(), vec![0u32; n_groups], 0);
+        for (column, group) in (0u32..).zip(groups) {
             if column.is_multiple_of(64) {
-                words.push(Word { firsts: 0, before: n_begun });
+                firsts.push(RankedWord { bits: 0, before: n_begun });
             }
             // Groups that are not numbered as they should be get no column.
             let Some(size) = sizes.get_mut(group as usize) else { continue };
             *size += 1;
-            if let Some(word) = words.last_mut().filter(|_| group == n_begun) {
-                word.firsts |= 1 << (column % 64);
+            if let Some(word) = firsts.last_mut().filter(|_| group == n_begun) {
+                word.insert(column);
                 n_begun += 1;
             }
         }
-        Self { words, roots: sizes.into_iter().map(|size| (size as f32).sqrt()).collect() }
+        Self { firsts, roots: sizes.into_iter().map(|size| (size as f32).sqrt()).collect() }
     }
 
     /// For each group the square root of the number of its columns.
@@ -48,15 +41,11 @@ impl Fold {
         &self.roots
     }
 
-    /// The group that `column` stands for, if it does; if not, one of the groups, and `false`. Without branches: which columns of a row stand
-    /// for others is not foreseeable.
+    /// The group that `column` stands for, if it does; if not, one of the groups, and `false`. Without branches, as ranks are found.
     #[inline(always)]
     pub(crate) fn group(&self, column: u32) -> (u32, bool) {
-        let Word { firsts, before } = self.words[column as usize / 64];
-        let bit = 1u64 << (column % 64);
-        let stands = firsts & bit != 0;
+        let (group, stands) = self.firsts[column as usize / 64].rank(column);
         // A column that stands for none has some before it that does.
-        let group = before + (firsts & (bit - 1)).count_ones();
         (if stands { group } else { group.saturating_sub(1) }, stands)
     }
 }

@@ -4,7 +4,7 @@
 //! * [`Features`]: an instance matrix whose rows have a sparse part and an optional dense part.
 //! * [`DenseBlock`]: that dense part; [`SharedSlice`]: arrays that are vectors or lie in a mapped file.
 //! * [`ColumnSet`]: columns of sums of sparse rows, counted and sorted without sorting.
-//! * [`set_bits()`]: the members of a set that is a word.
+//! * [`set_bits()`]: the members of a set that is a word; [`RankedWord`]: such words, with the number of members before each.
 //! * [`RankedLists`]: scored ids, best first, one list for each instance.
 //! * [`combine()`]: the ranked lists of several models as one.
 //! * [`run_in_order`]: independent jobs, started in order.
@@ -31,7 +31,7 @@ mod progress;
 mod ranked;
 mod shared;
 
-pub use bits::set_bits;
+pub use bits::{RankedWord, set_bits};
 pub use column_set::ColumnSet;
 pub use combine::{Combine, Combiner, UnknownCombine, combine};
 pub use csr::{Csr, CsrBuilder, SparseRow};

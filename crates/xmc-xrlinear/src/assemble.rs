@@ -8,8 +8,8 @@ use crate::XrLinearError;
 use crate::chunk::{Chunk, Cursor};
 use crate::part::{BLOCK, MAX_SHIFT};
 use crate::record::{
-    GROUP, LONG, MORE, Naming, RecordSize, SHORT, Unpacked, Widths, code_of, codes_len, first_number,
-    group_at, is_wide, put_leb128, put_uint, start_width,
+    GROUP, LONG, MORE, Naming, RecordSize, SHORT, Widths, code_of, codes_len, first_number, group_at,
+    is_wide, put_leb128, put_uint, start_width,
 };
 use rayon::prelude::*;
 use std::ops::Range;
@@ -277,30 +277,25 @@ impl Slab {
         for (feature, weights) in postings.take_while(|&(feature, _)| (feature as usize) < last) {
             let len = self.widths.posting_len(weights);
             let posting = &chunk.bytes[start..start + len];
-            self.add(feature, cluster, weights as u32, posting);
+            self.add(feature, [(cluster, weights)], posting);
             start += len;
         }
     }
 
-    /// Adds the next posting of a feature's record.
-    pub(crate) fn add(&mut self, feature: u32, cluster: usize, weights: u32, posting: &[u8]) {
+    /// Adds the next postings of a feature's record: the cluster and the number of weights of each, and they themselves, end to end.
+    pub(crate) fn add(
+        &mut self,
+        feature: u32,
+        heads: impl IntoIterator<Item = (usize, usize)>,
+        postings: &[u8],
+    ) {
         let record = feature as usize - self.first;
         let mut open = self.open[record];
         let start = open.next;
-        self.add_head(&mut open, cluster, weights as usize);
-        self.out[start..open.next].copy_from_slice(posting);
-        self.open[record] = open;
-    }
-
-    /// Adds the next postings of a feature's record, taken apart: their heads, of clusters counted from `first` on, and themselves, end to end.
-    pub(crate) fn add_all(&mut self, feature: u32, first: usize, heads: &Unpacked, postings: &[u8]) {
-        let record = feature as usize - self.first;
-        let mut open = self.open[record];
-        let start = open.next;
-        for (&cluster, &count) in heads.clusters.iter().zip(&heads.counts) {
-            self.add_head(&mut open, first + cluster as usize, count as usize + 1);
+        for (cluster, weights) in heads {
+            self.add_head(&mut open, cluster, weights);
         }
-        self.out[start..open.next].copy_from_slice(&postings[..open.next - start]);
+        self.out[start..open.next].copy_from_slice(postings);
         self.open[record] = open;
     }
 

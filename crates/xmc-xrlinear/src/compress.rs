@@ -159,7 +159,7 @@ impl Rewriting<'_> {
             let mut posting = Posting::default();
             for feature in slab.features() {
                 let add = |cluster: u32, posting: &Posting| {
-                    slab.add(feature, cluster as usize, posting.columns.len() as u32, &posting.bytes);
+                    slab.add(feature, [(cluster as usize, posting.columns.len())], &posting.bytes);
                 };
                 if self.each_posting(feature, &mut posting, add).is_none() {
                     sound.store(false, Ordering::Relaxed);
@@ -170,6 +170,6 @@ impl Rewriting<'_> {
     }
 
     fn damaged(&self) -> XrLinearError {
-        XrLinearError::Inconsistent { layer: self.layer, what: "a record of weights is damaged" }
+        XrLinearError::damaged_record(self.layer)
     }
 }

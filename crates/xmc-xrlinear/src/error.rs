@@ -82,3 +82,10 @@ pub enum XrLinearError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl XrLinearError {
+    /// A record of layer number `layer` is not what was written.
+    pub(crate) fn damaged_record(layer: usize) -> Self {
+        Self::Inconsistent { layer, what: "a record of weights is damaged" }
+    }
+}

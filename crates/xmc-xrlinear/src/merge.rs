@@ -26,7 +26,7 @@ pub(crate) fn write_merged(
     parts: &[Part],
     progress: &dyn Progress,
 ) -> Result<(), XrLinearError> {
-    let damaged = || XrLinearError::Inconsistent { layer: number, what: "a record of weights is damaged" };
+    let damaged = || XrLinearError::damaged_record(number);
     let merging = Merging { parts, read: AtomicU64::new(0) };
     let layout = Layout::of_sizes(widths, merging.sizes().ok_or_else(damaged)?);
     let sound = AtomicBool::new(true);
@@ -82,7 +82,10 @@ impl Merging<'_> {
             if !is_sound {
                 return None;
             }
-            slab.add_all(number, part.clusters.start as usize, heads, record.postings);
+            let heads = heads.clusters.iter().zip(&heads.counts);
+            let first = part.clusters.start as usize;
+            let heads = heads.map(|(&cluster, &count)| (first + cluster as usize, count as usize + 1));
+            slab.add(number, heads, &record.postings[..size.postings as usize]);
             self.evict_after(size.postings);
         }
         Some(())

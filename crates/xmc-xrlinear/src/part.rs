@@ -138,7 +138,7 @@ impl Part {
         writer: &ModelWriter,
         prefix: &str,
     ) -> Result<(), XrLinearError> {
-        write_beside_records(writer, prefix, [&self.bias[..]], [&self.dense[..]])
+        write_beside_records(writer, prefix, [self.all_bias()], [self.all_dense()])
     }
 
     /// Bytes of all sections.

@@ -87,10 +87,7 @@ fn reused(upper: &UpperLayers, leaves: &TreeLayer) -> Result<Vec<Option<Chunk>>,
     }
     match reader.read(&mut chunks) {
         Some(()) => Ok(chunks),
-        None => {
-            let what = "a record of weights is damaged";
-            Err(XrLinearError::Inconsistent { layer: upper.layers.len(), what })
-        }
+        None => Err(XrLinearError::damaged_record(upper.layers.len())),
     }
 }
 

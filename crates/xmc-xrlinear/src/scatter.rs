@@ -6,18 +6,8 @@ use crate::part::Part;
 use crate::queries::{Queries, Query};
 use crate::record::{Widths, accumulate};
 use crate::turned::{CODE, RecordRow, Rows, Turned, copy};
+use xmc_sparse::RankedWord;
 use xmc_sparse::kernels::{LANES, Lanes, Simd, WithSimd, prefetch};
-
-/// Which of 64 records a cluster has postings of.
-///
-/// A bit for each record, and where the rows of a word begin, take a sixth of a table of row numbers: the cluster's features stay in the nearest
-/// cache.
-#[derive(Debug, Clone, Copy, Default)]
-struct Word {
-    bits: u64,
-    /// Rows of the words before.
-    before: u32,
-}
 
 /// A query's feature that the cluster has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,8 +19,9 @@ struct Hit {
 /// Buffers of one thread.
 #[derive(Debug, Default)]
 pub(crate) struct ScatterScratch {
-    /// All zero between clusters.
-    words: Vec<Word>,
+    /// The records that the cluster has rows of, numbered by these; no bit is set between clusters. They take a sixteenth of a table of row numbers:
+    /// the cluster's features stay in the nearest cache.
+    words: Vec<RankedWord>,
     /// Rows of the cluster.
     n_rows: usize,
     /// Where the posting of each begins in `postings`: with its code as it is stored, without it when it is packed.
@@ -133,7 +124,7 @@ impl ScoreCluster<'_> {
                 if word.bits == 0 {
                     word.before = row as u32;
                 }
-                word.bits |= 1 << (record % 64);
+                word.insert(record);
                 let start = (start - first) as usize;
                 starts[row] = if V == 0 { begin + start } else { end } as u32;
                 row += 1;
@@ -153,7 +144,7 @@ impl ScoreCluster<'_> {
     fn wipe(&mut self) {
         let ScatterScratch { words, n_rows, .. } = &mut *self.scratch;
         if words.len() <= *n_rows {
-            return words.fill(Word::default());
+            return words.fill(RankedWord::default());
         }
         for segment in self.turned.rows(self.cluster) {
             segment.rows.iter().for_each(|row| words[row.record as usize / 64].bits = 0);
@@ -168,10 +159,9 @@ impl ScoreCluster<'_> {
         let (words, hits, mut n_hits) = (&words[..], &mut hits[..], 0);
         for (&record, &x) in query.records.iter().zip(query.values) {
             // A record that there is not has no word.
-            let Word { bits, before } = words.get(record as usize / 64).copied().unwrap_or_default();
-            let bit = 1u64 << (record % 64);
-            hits[n_hits] = Hit { row: before.wrapping_add((bits & (bit - 1)).count_ones()), x };
-            n_hits += usize::from(bits & bit != 0);
+            let (row, is_hit) = words.get(record as usize / 64).copied().unwrap_or_default().rank(record);
+            hits[n_hits] = Hit { row, x };
+            n_hits += usize::from(is_hit);
         }
         n_hits
     }
