@@ -9,17 +9,20 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Lines};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use xmc::{
     Csr, Dataset, Ensemble, LabelId, LabelMap, Model, Purpose, RankedLists, ReadOptions, RecordReader, Scope,
+    XrLinear,
 };
 
 /// Most records at a time: the more go down the tree together, the less each takes.
-const BATCH: usize = 1 << 15;
-/// Most bytes of their texts and features, so that memory stays bounded.
-const BATCH_BYTES: usize = 64 << 20;
+const BATCH: usize = 1 << 18;
+/// Most bytes of their texts and features, so that memory stays bounded: a quarter of the weights, as it takes more records to make it pay to read
+/// more weights for all of them together, within these.
+const BATCH_BYTES: RangeInclusive<usize> = 64 << 20..=256 << 20;
 
 /// Runs the command.
 pub(crate) fn run(args: &PredictArgs, console: &Console) -> Result<()> {
@@ -77,7 +80,8 @@ impl Job {
         let mut stats = Stats::default();
         let progress = console.progress();
         progress.begin("predict", None, "records");
-        while let Some(batch) = reader.next_batch_within(BATCH, BATCH_BYTES)? {
+        let bytes = self.batch_bytes();
+        while let Some(batch) = reader.next_batch_within(BATCH, bytes)? {
             let lists = self.rank(&batch, given.as_mut(), &mut stats)?;
             let (first_record, ids) = (stats.queries, batch.ids.as_ref());
             stats.queries += lists.n_rows() as u64;
@@ -91,6 +95,12 @@ impl Job {
         console.note_skipped(&self.input, &skipped);
         stats.complete(skipped.records);
         Ok(stats)
+    }
+
+    /// Bytes of texts and features of the records that are taken at a time.
+    fn batch_bytes(&self) -> usize {
+        let weights: usize = self.models.first().matchers().iter().map(XrLinear::n_bytes).sum();
+        (weights / 4).clamp(*BATCH_BYTES.start(), *BATCH_BYTES.end())
     }
 
     fn sink(&self) -> std::io::Result<Box<dyn Sink>> {

@@ -1,27 +1,37 @@
 //! Beam search for many instances at once: all of them go down the tree together, layer by layer.
 //!
 //! A scorer that sees all beams of a layer can take its clusters in their order, and read the weights of each once for all instances that come
-//! to it. The steps are those of [`beam_search`](crate::beam_search), and so is what they find.
+//! to it. It takes as many clusters at a time as it has room for; what each instance has found so far is kept meanwhile. The steps are those of
+//! [`beam_search`](crate::beam_search), and so is what they find: the best of a layer do not depend on the order they are looked at.
 
 use crate::search::ROOT;
 use crate::{LabelTree, LayerScorer, Search, SearchScratch, rank_rows};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_sparse::{NoProgress, RankedLists, Scored};
 
 /// Scores the children of the beams of many instances: what a matcher adds to their search.
 pub trait BatchScorer: Sync {
-    /// What it knows of a layer before the instances are asked for, one by one: the margins of all, or nothing.
-    type Layer: Sync;
+    /// The margins of some clusters' children for all instances.
+    type Margins: Sync;
     /// Buffers of one thread.
     type Scratch: Default + Send;
 
-    /// Looks at the beams of all instances above layer `layer`.
-    fn prepare(&self, layer: usize, beams: &RankedLists) -> Self::Layer;
+    /// Looks at the beams of all instances above layer `layer`, and gives its clusters to `take`, portion after portion, or all `at_once`: with the
+    /// margins of their children, or none where these are better made instance by instance.
+    fn for_each_portion(
+        &self,
+        layer: usize,
+        beams: &RankedLists,
+        at_once: bool,
+        take: &mut dyn FnMut(Range<u32>, Option<&Self::Margins>),
+    );
 
-    /// As [`LayerScorer::score_children`], for an instance by its number and its beam, which was in `prepared`.
+    /// As [`LayerScorer::score_children`], for an instance by its number and its beam: of those clusters in the beam whose margins are `made`, of
+    /// all if none are.
     fn score_children(
         &self,
-        prepared: &Self::Layer,
+        made: Option<&Self::Margins>,
         layer: usize,
         instance: (usize, &[Scored]),
         scratch: &mut Self::Scratch,
@@ -40,60 +50,79 @@ pub fn beam_search_batch<B: BatchScorer>(
     n_rows: usize,
 ) -> (RankedLists, u64) {
     search.assert_fits(tree);
-    let mut walk = Walk { scorer, beams: RankedLists::new(), n_inner_products: AtomicU64::new(0) };
-    (0..n_rows).for_each(|_| walk.beams.push(&[ROOT]));
-    for number in 0..tree.depth() - 1 {
-        let k = *search.params.beam_size.of(number, tree.depth() - 1);
-        walk.beams = walk.step(number, k, |state, scorer, out| {
-            state.find_clusters(tree, number, search, scorer);
-            out.extend_from_slice(state.beam());
-        });
+    let mut beams = RankedLists::new();
+    (0..n_rows).for_each(|_| beams.push(&[ROOT]));
+    let n_inner_products = AtomicU64::new(0);
+    for layer in 0..tree.depth() {
+        beams = Step { tree, search, scorer, layer, beams, n_inner_products: &n_inner_products }.take();
     }
-    let labels = walk.step(tree.depth() - 1, search.params.top_k, |state, scorer, out| {
-        state.find_labels(tree, search, scorer, out);
-    });
-    (labels, walk.n_inner_products.into_inner())
+    let finish = |row, _: &mut (), out: &mut Vec<Scored>| {
+        out.clear();
+        out.extend_from_slice(beams.row(row));
+        search.finish(out);
+    };
+    let labels = rank_rows(n_rows, search.params.top_k, &NoProgress, finish);
+    (labels, n_inner_products.into_inner())
 }
 
-/// Where all instances are.
-struct Walk<'a, B> {
+/// From the beams above a layer to what is best below them.
+struct Step<'a, B> {
+    tree: &'a LabelTree,
+    search: Search<'a>,
     scorer: &'a B,
+    layer: usize,
     beams: RankedLists,
-    n_inner_products: AtomicU64,
+    n_inner_products: &'a AtomicU64,
 }
 
-impl<B: BatchScorer> Walk<'_, B> {
-    /// The lists, about `k` long, that `find` makes of the beams above layer `layer`.
-    fn step(
+impl<B: BatchScorer> Step<'_, B> {
+    fn take(&self) -> RankedLists {
+        let Self { tree, scorer, layer, ref beams, .. } = *self;
+        let mut found: Option<RankedLists> = None;
+        // Copies of a label become one when all of them are there.
+        let at_once = !tree.layers()[layer].is_partition();
+        scorer.for_each_portion(layer, beams, at_once, &mut |clusters, made| {
+            found = Some(self.look(clusters, made, found.as_ref()));
+        });
+        // A layer without clusters has nothing to find.
+        found.unwrap_or_else(|| rank_rows(beams.n_rows(), 0, &NoProgress, |_, _: &mut (), out| out.clear()))
+    }
+
+    /// The best below `clusters`, and of those that were `found` before.
+    fn look(
         &self,
-        layer: usize,
-        k: usize,
-        find: impl Fn(&mut SearchScratch, &mut OneRow<'_, B>, &mut Vec<Scored>) + Sync,
+        clusters: Range<u32>,
+        made: Option<&B::Margins>,
+        found: Option<&RankedLists>,
     ) -> RankedLists {
-        let prepared = &self.scorer.prepare(layer, &self.beams);
+        let Self { tree, search, scorer, layer, ref beams, .. } = *self;
         type Buffers<S> = (SearchScratch, S);
-        let find_row = |row: usize, (state, scratch): &mut Buffers<B::Scratch>, out: &mut Vec<Scored>| {
-            let before = state.n_inner_products();
-            state.enter(self.beams.row(row));
+        let look_for = |row: usize, (state, scratch): &mut Buffers<B::Scratch>, out: &mut Vec<Scored>| {
+            let (beam, before) = (beams.row(row), state.n_inner_products());
+            state.enter(beam.iter().filter(|parent| clusters.contains(&parent.id)));
+            let found = found.map_or(&[][..], |found| found.row(row));
+            state.find(tree, layer, search, &mut OneRow { scorer, made, row, beam, scratch }, found);
             out.clear();
-            find(state, &mut OneRow { scorer: self.scorer, prepared, row, scratch }, out);
+            out.extend_from_slice(state.beam());
             self.n_inner_products.fetch_add(state.n_inner_products() - before, Ordering::Relaxed);
         };
-        rank_rows(self.beams.n_rows(), k, &NoProgress, find_row)
+        rank_rows(beams.n_rows(), search.params.n_kept(layer, tree), &NoProgress, look_for)
     }
 }
 
 /// One instance of the batch.
 struct OneRow<'a, B: BatchScorer> {
     scorer: &'a B,
-    prepared: &'a B::Layer,
+    made: Option<&'a B::Margins>,
     row: usize,
+    beam: &'a [Scored],
     scratch: &'a mut B::Scratch,
 }
 
 impl<B: BatchScorer> LayerScorer for OneRow<'_, B> {
-    fn score_children(&mut self, layer: usize, beam: &[Scored], margins: &mut Vec<f32>) {
-        let Self { scorer, prepared, row, scratch } = self;
-        scorer.score_children(prepared, layer, (*row, beam), scratch, margins);
+    /// The search's own beam has only the clusters that are looked at now; the scorer knows which these are.
+    fn score_children(&mut self, layer: usize, _: &[Scored], margins: &mut Vec<f32>) {
+        let Self { scorer, made, row, beam, scratch } = self;
+        scorer.score_children(*made, layer, (*row, beam), scratch, margins);
     }
 }

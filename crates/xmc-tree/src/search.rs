@@ -106,6 +106,14 @@ impl SearchParams {
         }
     }
 
+    /// How many children of layer `number` are kept: a beam of clusters, or labels.
+    pub(crate) fn n_kept(&self, number: usize, tree: &LabelTree) -> usize {
+        match tree.depth() - 1 {
+            last if number < last => *self.beam_size.of(number, last),
+            _ => self.top_k,
+        }
+    }
+
     /// The post-processor of the labels.
     fn leaf(&self) -> PostProcessor {
         self.leaf_post_processor.unwrap_or(self.post_processor)
@@ -143,6 +151,17 @@ impl<'a> Search<'a> {
     pub fn log_weights(mut self, log_weights: impl Into<Option<&'a [f32]>>) -> Self {
         self.log_weights = log_weights.into();
         self
+    }
+
+    /// Makes of the best labels, as the search has them, what it returns: scores that are ready, best first.
+    pub(crate) fn finish(&self, labels: &mut Vec<Scored>) {
+        let leaf = self.params.leaf();
+        labels.iter_mut().for_each(|label| label.score = leaf.finish(label.score));
+        // Exponentials may make neighbours equal: order them by id again.
+        sort_ranked(labels);
+        if let Some(min_score) = self.params.min_score {
+            labels.truncate(labels.partition_point(|label| label.score >= min_score));
+        }
     }
 
     /// Panics when the filter is for another tree.
@@ -193,8 +212,10 @@ pub fn beam_search(
     out: &mut Vec<Scored>,
 ) {
     search.assert_fits(tree);
-    descend(tree, tree.depth() - 1, search, scorer, scratch);
-    scratch.find_labels(tree, search, scorer, out);
+    descend(tree, tree.depth(), search, scorer, scratch);
+    out.clear();
+    out.extend_from_slice(scratch.beam());
+    search.finish(out);
 }
 
 /// Walks down the first `n_layers` layers of `tree` only; `out` becomes the best clusters of the last of them, best
@@ -214,7 +235,7 @@ pub fn beam_search_clusters(
     out.extend_from_slice(scratch.beam());
 }
 
-/// Leaves the best clusters below `n_layers` layers in the beam.
+/// Leaves the best clusters, or labels, below `n_layers` layers in the beam.
 fn descend(
     tree: &LabelTree,
     n_layers: usize,
@@ -224,7 +245,7 @@ fn descend(
 ) {
     scratch.enter(&[ROOT]);
     for number in 0..n_layers {
-        scratch.find_clusters(tree, number, search, scorer);
+        scratch.find(tree, number, search, scorer, &[]);
     }
 }
 
@@ -234,9 +255,9 @@ pub(crate) const ROOT: Scored = Scored { id: 0, score: 0.0 };
 /// The steps of a search. One instance takes them all, one after the other; a batch takes each for all of its instances.
 impl SearchScratch {
     /// Goes on from `beam`.
-    pub(crate) fn enter(&mut self, beam: &[Scored]) {
+    pub(crate) fn enter<'a>(&mut self, beam: impl IntoIterator<Item = &'a Scored>) {
         self.beam.clear();
-        self.beam.extend_from_slice(beam);
+        self.beam.extend(beam);
     }
 
     /// The beam that the search has come to.
@@ -244,40 +265,28 @@ impl SearchScratch {
         &self.beam
     }
 
-    /// From the beam above layer `number` to the one below it, best first.
-    pub(crate) fn find_clusters(
+    /// From the beam above layer `number` to what is best below it, and among the children that were `found` before, best first: the beam then
+    /// is clusters, or labels whose scores are not finished ([`Search::finish`]).
+    ///
+    /// Where labels stand in several clusters, all of the beam's clusters have to be there at once.
+    pub(crate) fn find(
         &mut self,
         tree: &LabelTree,
         number: usize,
         search: Search<'_>,
         scorer: &mut impl LayerScorer,
+        found: &[Scored],
     ) {
         self.score(number, scorer);
-        self.best.start(*search.params.beam_size.of(number, tree.depth() - 1));
-        self.offer_clusters(&tree.layers()[number], number, search);
-        self.best.drain_sorted(&mut self.beam);
-    }
-
-    /// From the beam above the last layer to the best labels, best first.
-    pub(crate) fn find_labels(
-        &mut self,
-        tree: &LabelTree,
-        search: Search<'_>,
-        scorer: &mut impl LayerScorer,
-        out: &mut Vec<Scored>,
-    ) {
-        let (params, number) = (search.params, tree.depth() - 1);
-        self.score(number, scorer);
-        self.best.start(params.top_k);
-        self.offer_labels(&tree.layers()[number], number, search);
-        self.best.drain_sorted(out);
-        let leaf = params.leaf();
-        out.iter_mut().for_each(|label| label.score = leaf.finish(label.score));
-        // Exponentials may make neighbours equal: order them by id again.
-        sort_ranked(out);
-        if let Some(min_score) = params.min_score {
-            out.truncate(out.partition_point(|label| label.score >= min_score));
+        self.best.start(search.params.n_kept(number, tree));
+        self.best.offer(found.iter().copied());
+        let layer = &tree.layers()[number];
+        if number + 1 < tree.depth() {
+            self.offer_clusters(layer, number, search);
+        } else {
+            self.offer_labels(layer, number, search);
         }
+        self.best.drain_sorted(&mut self.beam);
     }
 
     /// The margins of the beam's children.

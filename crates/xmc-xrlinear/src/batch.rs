@@ -9,7 +9,7 @@ use crate::model::{Query, Scratch};
 use crate::pairs::{Margins, Pairs};
 use crate::queries::Queries;
 use crate::scatter::{ScatterScratch, ScoreCluster};
-use crate::turned::{Sizes, Turned, has_codes};
+use crate::turned::{Room, Sizes, Turned, has_codes};
 use crate::{LayerWeights, XrLinear};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -24,13 +24,14 @@ use xmc_tree::{beam_search_batch, rank_rows};
 pub struct Batching {
     /// Fewest queries for which it is considered at all.
     pub fewest: usize,
-    /// A layer is turned round when it has less than this many bytes of records for each sparse feature of the queries.
+    /// A layer is turned round when it has less than this many bytes of records for each sparse feature of the queries, or twice as many if it is so
+    /// large that a query by itself has to fetch each record from memory.
     ///
     /// A query by itself finds, for each of its features, a record and in it the clusters of its beam. Turned round, it looks each feature up in
     /// each cluster, which takes a fraction of that; but first there is a pass over the records. Both are counts, so that the same batch always
     /// goes the same way.
     pub bytes_for_feature: usize,
-    /// Bytes of the margins that are kept: a layer's, of all queries that go down the tree together.
+    /// Bytes of the margins that are kept: those of some clusters' children, for all queries that come to them. As much again is in beams.
     pub margin_bytes: usize,
     /// Bytes of weights that are turned round at a time.
     pub turned_bytes: usize,
@@ -45,22 +46,30 @@ impl Default for Batching {
 impl Batching {
     /// Whether it pays to turn a layer round for queries of `n_features` sparse features in all.
     fn pays(&self, n_features: usize, layer: &LayerWeights) -> bool {
+        let bytes = layer.n_record_bytes();
+        let for_feature = self.bytes_for_feature.saturating_mul(if bytes < LARGE { 1 } else { 2 });
         // The weights of a posting are counted in 16 bits.
-        layer.n_record_bytes() < self.bytes_for_feature.saturating_mul(n_features)
-            && has_codes(layer.part().widths)
+        bytes < for_feature.saturating_mul(n_features) && has_codes(layer.part().widths)
     }
 
-    /// Queries whose margins can be kept.
+    /// Queries that go down the tree together: their beams can be kept, and the margins of any one cluster (where copies of labels meet, of all
+    /// clusters of their beams).
     fn rows_at_once(&self, tree: &LabelTree, search: &SearchParams) -> usize {
         let (mut beam, mut most) = (1, 1);
         for (number, layer) in tree.layers().iter().enumerate() {
-            most = layer.max_siblings().saturating_mul(beam).min(layer.n_slots()).max(most);
-            beam = *search.beam_size.of(number, tree.depth() - 1);
+            let at_once = if layer.is_partition() { 1 } else { beam };
+            let margins = layer.max_siblings().saturating_mul(at_once).min(layer.n_slots());
+            most = most.max(size_of::<f32>() * margins).max(BEAM_BYTES * beam);
+            beam = (*search.beam_size.of(number, tree.depth() - 1)).min(layer.n_children());
         }
-        (self.margin_bytes / (size_of::<f32>() * most)).max(1)
+        (self.margin_bytes / most).max(1)
     }
 }
 
+/// Bytes of a layer's records that no cache holds a good part of.
+const LARGE: usize = 128 << 20;
+/// Bytes of a cluster of a beam: in the beam above a layer and in the one below, and of its pair with the query.
+const BEAM_BYTES: usize = 24;
 /// Fewest queries of a cluster that a thread takes at a time, if there are as many: what the cluster has is written down for each time.
 const QUERIES: usize = 1024;
 /// Most tasks that the pairs of a layer become beyond those that its clusters are.
@@ -140,21 +149,25 @@ impl<'a> Block<'a> {
         Self { model, batching, queries, used }
     }
 
-    /// The margins of the children of all beams, cluster by cluster.
-    fn score_layer(&self, weights: &LayerWeights, layer: &TreeLayer, pairs: Pairs) -> Option<Margins> {
-        let mut margins = Margins::new(pairs, layer);
+    /// Makes `margins` those of the children of `ranges` of clusters, one after the other, cluster by cluster.
+    fn score_clusters(
+        &self,
+        weights: &LayerWeights,
+        layer: &TreeLayer,
+        (ranges, sizes): (&[Range<u32>], &Sizes<'_>),
+        turned: &mut Turned,
+        margins: &mut Margins,
+    ) {
+        margins.begin(layer, ranges[0].start..ranges[ranges.len() - 1].end);
         let (pairs, mut rest) = margins.parts_mut();
-        let wanted = |cluster: u32| !pairs.of(cluster as usize).is_empty();
-        let sizes = Sizes::new(weights.part(), &self.used);
-        for clusters in sizes.ranges(self.batching.turned_bytes as u64, wanted)? {
-            let turned = sizes.turn(clusters.clone(), wanted);
+        for clusters in ranges {
+            sizes.turn(clusters.clone(), |cluster| !pairs.of(cluster).is_empty(), turned);
             let tasks;
-            (tasks, rest) = tasks_of(layer, pairs, clusters, rest);
+            (tasks, rest) = tasks_of(layer, pairs, clusters.clone(), rest);
             tasks.into_par_iter().for_each_init(ScatterScratch::default, |scratch, task| {
-                self.score_cluster(weights, layer, &turned, task, scratch);
+                self.score_cluster(weights, layer, turned, task, scratch);
             });
         }
-        Some(margins)
     }
 
     fn score_cluster(
@@ -199,7 +212,7 @@ fn tasks_of<'a>(
     let n_queries = QUERIES.max(pairs.len().div_ceil(TASKS));
     for cluster in clusters {
         let n_children = layer.slots(cluster as usize).len();
-        for rows in pairs.rows(pairs.of(cluster as usize)).chunks(n_queries) {
+        for rows in pairs.rows(pairs.of(cluster)).chunks(n_queries) {
             let (these, rest) = margins.split_at_mut(rows.len() * n_children);
             margins = rest;
             if n_children > 0 {
@@ -211,26 +224,45 @@ fn tasks_of<'a>(
 }
 
 impl BatchScorer for Block<'_> {
-    /// The margins of all, if it pays to make them together.
-    type Layer = Option<Margins>;
+    type Margins = Margins;
     type Scratch = LayerScratch;
 
-    fn prepare(&self, layer: usize, beams: &RankedLists) -> Option<Margins> {
-        let (weights, tree_layer) = (&self.model.layers()[layer], &self.model.tree().layers()[layer]);
-        self.batching.pays(self.queries.n_features(), weights).then_some(())?;
-        let pairs = Pairs::new(beams, tree_layer.n_parents());
-        self.score_layer(weights, tree_layer, pairs)
+    fn for_each_portion(
+        &self,
+        layer: usize,
+        beams: &RankedLists,
+        at_once: bool,
+        take: &mut dyn FnMut(Range<u32>, Option<&Margins>),
+    ) {
+        let (weights, layer) = (&self.model.layers()[layer], &self.model.tree().layers()[layer]);
+        let clusters = 0..layer.n_parents() as u32;
+        if !self.batching.pays(self.queries.n_features(), weights) {
+            return take(clusters, None);
+        }
+        let pairs = Pairs::new(beams, layer.n_parents());
+        let sizes = Sizes::new(weights.part(), &self.used);
+        let Batching { margin_bytes, turned_bytes, .. } = *self.batching;
+        // Where all margins have to be there at once, there is room for them: see `rows_at_once`.
+        let margins = if at_once { u64::MAX } else { margin_bytes as u64 };
+        let room = Room { turned: turned_bytes as u64, margins };
+        let margins_of = |cluster| (size_of::<f32>() * pairs.n_margins(layer, cluster)) as u64;
+        let Some(ranges) = sizes.ranges(room, margins_of) else { return take(clusters, None) };
+        let (mut turned, mut margins) = (Turned::default(), Margins::new(pairs));
+        for ranges in ranges.chunks(if at_once { ranges.len() } else { 1 }) {
+            self.score_clusters(weights, layer, (ranges, &sizes), &mut turned, &mut margins);
+            take(margins.clusters(), Some(&margins));
+        }
     }
 
     fn score_children(
         &self,
-        prepared: &Option<Margins>,
+        made: Option<&Margins>,
         layer: usize,
         (row, beam): (usize, &[Scored]),
         scratch: &mut LayerScratch,
         margins: &mut Vec<f32>,
     ) {
-        match prepared {
+        match made {
             Some(made) => made.append(&self.model.tree().layers()[layer], row, beam, margins),
             None => {
                 let (tree, layers) = (self.model.tree(), self.model.layers());

@@ -193,6 +193,11 @@ impl XrLinear {
     pub fn layers(&self) -> &[LayerWeights] {
         &self.layers
     }
+
+    /// Bytes of the weights of all layers.
+    pub fn n_bytes(&self) -> usize {
+        self.layers.iter().map(LayerWeights::n_bytes).sum()
+    }
 }
 
 /// Buffers of one thread for [`XrLinear`].

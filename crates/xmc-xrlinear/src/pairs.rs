@@ -46,8 +46,13 @@ impl Pairs {
     }
 
     /// The pairs of `cluster`.
-    pub(crate) fn of(&self, cluster: usize) -> Range<usize> {
-        self.starts[cluster]..self.starts[cluster + 1]
+    pub(crate) fn of(&self, cluster: u32) -> Range<usize> {
+        self.starts[cluster as usize]..self.starts[cluster as usize + 1]
+    }
+
+    /// Margins of the children of `cluster`, a cluster of `layer`, for all of its instances.
+    pub(crate) fn n_margins(&self, layer: &TreeLayer, cluster: u32) -> usize {
+        self.of(cluster).len() * layer.slots(cluster as usize).len()
     }
 
     /// The instances of `pairs`.
@@ -56,38 +61,53 @@ impl Pairs {
     }
 }
 
-/// The margins of the children of all pairs, pair after pair.
+/// The margins of the children of the pairs of some clusters, pair after pair.
 #[derive(Debug)]
 pub(crate) struct Margins {
     pairs: Pairs,
+    clusters: Range<u32>,
     /// Where the margins of each cluster's pairs begin.
     starts: Vec<usize>,
     values: Vec<f32>,
 }
 
 impl Margins {
-    /// Zeros.
-    pub(crate) fn new(pairs: Pairs, layer: &TreeLayer) -> Self {
-        let (mut starts, mut end) = (Vec::with_capacity(layer.n_parents()), 0);
-        for cluster in 0..layer.n_parents() {
-            starts.push(end);
-            end += pairs.of(cluster).len() * layer.slots(cluster).len();
-        }
-        Self { pairs, starts, values: vec![0.0; end] }
+    /// None yet.
+    pub(crate) fn new(pairs: Pairs) -> Self {
+        Self { pairs, clusters: 0..0, starts: Vec::new(), values: Vec::new() }
     }
 
-    /// The pairs, and the margins of all of them.
+    /// Zeros, or what was there before, for `clusters` of `layer`.
+    pub(crate) fn begin(&mut self, layer: &TreeLayer, clusters: Range<u32>) {
+        let mut end = 0;
+        self.starts.clear();
+        for cluster in clusters.clone() {
+            self.starts.push(end);
+            end += self.pairs.n_margins(layer, cluster);
+        }
+        self.values.resize(end, 0.0);
+        self.clusters = clusters;
+    }
+
+    /// The clusters.
+    pub(crate) fn clusters(&self) -> Range<u32> {
+        self.clusters.clone()
+    }
+
+    /// The pairs, and the margins of those of the clusters.
     pub(crate) fn parts_mut(&mut self) -> (&Pairs, &mut [f32]) {
         (&self.pairs, &mut self.values)
     }
 
-    /// Appends those of instance `row`, whose beam is `beam`.
+    /// Appends those of instance `row`, of the clusters of its beam, `beam`, that are among these.
     pub(crate) fn append(&self, layer: &TreeLayer, row: usize, beam: &[Scored], out: &mut Vec<f32>) {
         let Pairs { starts, beams, numbers, .. } = &self.pairs;
-        for (parent, &number) in beam.iter().zip(&numbers[beams[row]..]) {
+        let members = beam.iter().zip(&numbers[beams[row]..]);
+        for (parent, &number) in members.filter(|(parent, _)| self.clusters.contains(&parent.id)) {
             let cluster = parent.id as usize;
             let n_children = layer.slots(cluster).len();
-            let start = self.starts[cluster] + (number as usize - starts[cluster]) * n_children;
+            let start = self.starts[(parent.id - self.clusters.start) as usize]
+                + (number as usize - starts[cluster]) * n_children;
             out.extend_from_slice(&self.values[start..start + n_children]);
         }
     }

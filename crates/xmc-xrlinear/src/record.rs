@@ -497,36 +497,72 @@ impl<'a> Record<'a> {
     /// Takes the head apart: cluster and weights of each posting, one beside the other. Where the bytes end early, numbers are wrong.
     #[inline(always)]
     pub(crate) fn unpack(&self, out: &mut Unpacked) {
-        let Unpacked { clusters, counts } = out;
-        clusters.clear();
-        counts.clear();
-        if self.is_sequential() {
-            return self.each_posting(|number, weights, _| {
-                clusters.push(self.cluster(number));
-                counts.push(weights as u32 - 1);
-            });
+        out.clear();
+        if !self.is_sequential() {
+            return self.unpack_groups(0..self.n, out);
         }
-        clusters.resize(self.n, 0);
-        counts.resize(self.n, 0);
+        self.each_posting(|number, weights, _| {
+            out.clusters.push(self.cluster(number));
+            out.counts.push(weights as u32 - 1);
+        });
+    }
+
+    /// Takes as much of the head apart as has the postings of `clusters`, and some beside them; where the first of those begins.
+    #[inline(always)]
+    pub(crate) fn unpack_some(&self, clusters: &Range<u32>, out: &mut Unpacked) -> usize {
+        if self.is_sequential() || clusters.is_empty() {
+            self.unpack(out);
+            return 0;
+        }
+        out.clear();
+        let last = self.first_from(clusters.end - 1);
+        let first = self.first_from(clusters.start).min(last) / GROUP * GROUP;
+        self.unpack_groups(first..(last + 1).min(self.n), out);
+        self.posting(first).0
+    }
+
+    /// Number of a posting of a record of more than [`SHORT`]: none before it is of `cluster` or one after it.
+    #[inline(always)]
+    fn first_from(&self, cluster: u32) -> usize {
+        let number = match self.naming() {
+            Naming::List => self.search(cluster).0,
+            Naming::Buckets => self.search_bucket(cluster).0,
+            Naming::Bits => self.listed_as_bits().take_while(|&listed| listed < cluster).count(),
+        };
+        number.min(self.n - 1)
+    }
+
+    /// [`Record::unpack`] for some postings of a record of more than [`SHORT`], by their numbers, the first of which begins a group.
+    #[inline(always)]
+    fn unpack_groups(&self, numbers: Range<usize>, out: &mut Unpacked) {
+        let Unpacked { clusters, counts } = out;
+        clusters.resize(numbers.len(), 0);
+        counts.resize(numbers.len(), 0);
+        let listed = || &self.clusters[numbers.start * self.widths.id..];
         match (self.naming(), self.widths.id) {
             (Naming::Bits, _) => {
-                for (out, cluster) in clusters.iter_mut().zip(self.listed_as_bits()) {
+                for (out, cluster) in clusters.iter_mut().zip(self.listed_as_bits().skip(numbers.start)) {
                     *out = cluster;
                 }
             }
             (Naming::Buckets, _) => {
                 for (first, bucket) in self.buckets() {
-                    let out = clusters.get_mut(bucket.clone()).into_iter().flatten();
-                    for (out, &low) in out.zip(&self.lows()[bucket]) {
+                    let bucket = bucket.start.max(numbers.start)..bucket.end.min(numbers.end);
+                    if bucket.is_empty() {
+                        continue;
+                    }
+                    let out = &mut clusters[bucket.start - numbers.start..];
+                    for (out, &low) in out.iter_mut().zip(&self.lows()[bucket]) {
                         *out = first + u32::from(low);
                     }
                 }
             }
-            (Naming::List, 1) => widen::<1>(self.clusters, clusters),
-            (Naming::List, 2) => widen::<2>(self.clusters, clusters),
-            (Naming::List, _) => widen::<4>(self.clusters, clusters),
+            (Naming::List, 1) => widen::<1>(listed(), clusters),
+            (Naming::List, 2) => widen::<2>(listed(), clusters),
+            (Naming::List, _) => widen::<4>(listed(), clusters),
         }
-        let groups = self.groups.chunks(self.group_bytes()).map(|group| &group[start_width(self.wide)..]);
+        let groups = self.groups.chunks(self.group_bytes()).skip(numbers.start / GROUP);
+        let groups = groups.map(|group| &group[start_width(self.wide)..]);
         for (group, out) in groups.zip(counts.chunks_mut(GROUP)) {
             match self.widths.col {
                 1 => widen::<1>(group, out),
@@ -650,6 +686,13 @@ pub(crate) struct Unpacked {
     pub(crate) clusters: Vec<u32>,
     /// Weights of each, less one.
     pub(crate) counts: Vec<u32>,
+}
+
+impl Unpacked {
+    fn clear(&mut self) {
+        self.clusters.clear();
+        self.counts.clear();
+    }
 }
 
 /// The numbers of `W` bytes in `bytes`.

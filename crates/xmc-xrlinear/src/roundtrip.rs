@@ -10,7 +10,7 @@ use crate::groups::FeatureGroups;
 use crate::layer::{LayerScratch, LayerWeights};
 use crate::merge::write_merged;
 use crate::part::{Part, part_prefix};
-use crate::record::Widths;
+use crate::record::{GROUP, Unpacked, Widths};
 use crate::{WeightType, XrLinearError};
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
@@ -177,6 +177,7 @@ fn assert_read_back(sample: &Sample, seed: u64) {
     let firsts: Vec<u32> = more.into_iter().chain([0]).collect::<BTreeSet<_>>().into_iter().collect();
     let stored = sample.store(&firsts, rng).unwrap();
     assert_eq!(stored.n_weights(), sample.weights.values().map(|entries| entries.len() as u64).sum::<u64>());
+    assert_taken_apart(sample, &stored, rng);
     let mut scratches: Vec<LayerScratch> = Isa::available().into_iter().map(LayerScratch::on).collect();
     for width in [1, 2, 10, n_clusters / 3, n_clusters] {
         let mut beam: Vec<Scored> = (0..n_clusters as u32).map(|id| Scored { id, score: 0.0 }).collect();
@@ -194,6 +195,30 @@ fn assert_read_back(sample: &Sample, seed: u64) {
             stored.score(&sample.layer, row, &beam, scratch, &mut margins);
             assert_same(&margins, &expected);
         }
+    }
+}
+
+/// Takes the heads of all records apart, a range of clusters at a time: the postings of each range are there, where they say.
+fn assert_taken_apart(sample: &Sample, stored: &LayerWeights, rng: &mut impl Rng) {
+    let n_clusters = sample.layer.n_parents() as u32;
+    let (mut all, mut some) = (Unpacked::default(), Unpacked::default());
+    for number in 0..sample.n_features as u32 {
+        let Some(record) = stored.part().record(number) else { continue };
+        record.unpack(&mut all);
+        let first = rng.gen_range(0..n_clusters);
+        let clusters = first..rng.gen_range(first..n_clusters) + 1;
+        let postings = |from: &Unpacked, mut start: usize| -> Vec<(u32, u32, usize)> {
+            let heads = from.clusters.iter().zip(&from.counts).map(|(&cluster, &count)| {
+                let this = (cluster, count, start);
+                start += sample.widths.posting_len(count as usize + 1);
+                this
+            });
+            heads.filter(|(cluster, ..)| clusters.contains(cluster)).collect()
+        };
+        let start = record.unpack_some(&clusters, &mut some);
+        assert_eq!(postings(&some, start), postings(&all, 0), "{clusters:?}");
+        let few = clusters.len() + 2 * GROUP;
+        assert!(record.is_sequential() || some.clusters.len() <= few, "{clusters:?}");
     }
 }
 

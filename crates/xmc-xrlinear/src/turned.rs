@@ -43,6 +43,19 @@ impl Size {
     }
 }
 
+/// Bytes of some clusters: their weights turned round, and the margins of their children for all queries that come to them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Room {
+    pub(crate) turned: u64,
+    pub(crate) margins: u64,
+}
+
+impl Room {
+    fn fits(self, room: Self) -> bool {
+        self.turned <= room.turned && self.margins <= room.margins
+    }
+}
+
 /// How much the clusters of a part have in some of its records.
 pub(crate) struct Sizes<'a> {
     part: &'a Part,
@@ -59,7 +72,7 @@ impl<'a> Sizes<'a> {
         let segments: Vec<&[u32]> = records.chunks(records.len().div_ceil(n_segments).max(SEGMENT)).collect();
         let count = |records: &&[u32]| {
             let mut sizes = vec![Size::default(); part.clusters.len()];
-            for_each_posting(part, records, |_, cluster, weights, _| {
+            for_each_posting(part, records, &(0..part.clusters.len() as u32), |_, cluster, weights, _| {
                 // A damaged record may name any cluster.
                 if let Some(size) = sizes.get_mut(cluster as usize) {
                     size.add(1, (CODE + part.widths.posting_len(weights)) as u32);
@@ -71,45 +84,61 @@ impl<'a> Sizes<'a> {
         Self { part, segments, sizes }
     }
 
-    /// Ranges of the part's clusters, numbered within it, that have about `most` bytes each; `None` if one cluster has more. Clusters that
-    /// are not `wanted` take nothing.
-    pub(crate) fn ranges(&self, most: u64, wanted: impl Fn(u32) -> bool) -> Option<Vec<Range<u32>>> {
-        let (mut ranges, mut first, mut total) = (Vec::new(), 0, 0);
+    /// All of the part's clusters, numbered within it, in ranges that have at most `room`; `None` if one cluster has more. `margins_of` a cluster
+    /// are the bytes of its children's margins; without any it takes nothing.
+    pub(crate) fn ranges(&self, room: Room, margins_of: impl Fn(u32) -> u64) -> Option<Vec<Range<u32>>> {
+        let (mut ranges, mut first, mut taken) = (Vec::new(), 0, Room::default());
         let n_clusters = self.part.clusters.len() as u32;
-        for cluster in (0..n_clusters).filter(|&cluster| wanted(cluster)) {
-            let size: u64 = self.sizes.iter().map(|sizes| sizes[cluster as usize].total()).sum();
-            if size > most {
+        let wanted = (0..n_clusters).map(|cluster| (cluster, margins_of(cluster)));
+        for (cluster, margins) in wanted.filter(|&(_, margins)| margins > 0) {
+            let turned = self.sizes.iter().map(|sizes| sizes[cluster as usize].total()).sum();
+            let more = Room { turned, margins };
+            if !more.fits(room) {
                 return None;
             }
-            if total + size > most {
+            let both = Room { turned: taken.turned + turned, margins: taken.margins + margins };
+            taken = if both.fits(room) {
+                both
+            } else {
                 ranges.push(first..cluster);
-                (first, total) = (cluster, 0);
-            }
-            total += size;
+                first = cluster;
+                more
+            };
         }
         ranges.push(first..n_clusters);
         Some(ranges)
     }
 
-    /// Turns round what the `wanted` clusters of `clusters` have.
-    pub(crate) fn turn(&self, clusters: Range<u32>, wanted: impl Fn(u32) -> bool + Sync) -> Turned {
+    /// Turns round what the `wanted` clusters of `clusters` have, in place of what is in `turned`, whose memory it takes.
+    pub(crate) fn turn(
+        &self,
+        clusters: Range<u32>,
+        wanted: impl Fn(u32) -> bool + Sync,
+        turned: &mut Turned,
+    ) {
         let sizes = self.sizes.par_iter().map(|sizes| &sizes[clusters.start as usize..clusters.end as usize]);
-        let turn = |(records, sizes): (&&[u32], &[Size])| {
-            Segment::turn(self.part, records, clusters.clone(), sizes, &wanted)
-        };
-        let segments = self.segments.par_iter().zip(sizes).map(turn).collect();
-        Turned { first: clusters.start, segments }
+        turned.first = clusters.start;
+        turned.segments.resize_with(self.segments.len(), Segment::default);
+        let segments = turned.segments.par_iter_mut().zip(&self.segments).zip(sizes);
+        segments.for_each(|((segment, records), sizes)| {
+            segment.turn(self.part, records, clusters.clone(), sizes, &wanted);
+        });
     }
 }
 
-/// Gives `take` record, cluster, number of weights and the bytes from the posting on, for all postings of `records`. What is damaged is left
-/// out, or wrong.
+/// Gives `take` record, cluster, number of weights and the bytes from the posting on, for all postings of `records` and `clusters`, and some
+/// others. What is damaged is left out, or wrong.
 #[inline(always)]
-fn for_each_posting<'a>(part: &'a Part, records: &[u32], mut take: impl FnMut(u32, u32, usize, &'a [u8])) {
+fn for_each_posting<'a>(
+    part: &'a Part,
+    records: &[u32],
+    clusters: &Range<u32>,
+    mut take: impl FnMut(u32, u32, usize, &'a [u8]),
+) {
     let mut unpacked = Unpacked::default();
     for &number in records {
         let Some((record, mut start)) = part.record_at(number) else { continue };
-        record.unpack(&mut unpacked);
+        start += record.unpack_some(clusters, &mut unpacked);
         for (&cluster, &count) in unpacked.clusters.iter().zip(&unpacked.counts) {
             let weights = count as usize + 1;
             let len = part.widths.posting_len(weights);
@@ -123,7 +152,7 @@ fn for_each_posting<'a>(part: &'a Part, records: &[u32], mut take: impl FnMut(u3
 }
 
 /// The weights of a range of clusters, cluster by cluster.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Turned {
     first: u32,
     segments: Vec<Segment>,
@@ -156,10 +185,12 @@ pub(crate) struct Rows<'a> {
 }
 
 /// A segment turned round.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Segment {
     /// Where each cluster's rows and postings begin, and the last ones end.
     starts: Vec<Size>,
+    /// While it is turned round: where each cluster's next ones go.
+    next: Vec<Size>,
     rows: Vec<RecordRow>,
     postings: Vec<u8>,
 }
@@ -169,13 +200,16 @@ const NOWHERE: Size = Size { rows: u32::MAX, bytes: u32::MAX };
 
 impl Segment {
     fn turn(
+        &mut self,
         part: &Part,
         records: &[u32],
         clusters: Range<u32>,
         sizes: &[Size],
         wanted: &impl Fn(u32) -> bool,
-    ) -> Self {
-        let (mut starts, mut next) = (Vec::with_capacity(sizes.len() + 1), Vec::with_capacity(sizes.len()));
+    ) {
+        let Self { starts, next, rows, postings } = self;
+        starts.clear();
+        next.clear();
         let mut end = Size::default();
         for (cluster, size) in clusters.clone().zip(sizes) {
             let is_there = wanted(cluster) && size.rows > 0;
@@ -186,9 +220,10 @@ impl Segment {
             }
         }
         starts.push(end);
-        let mut rows = vec![RecordRow::default(); end.rows as usize];
-        let mut postings = vec![0; end.bytes as usize];
-        for_each_posting(part, records, |record, cluster, weights, posting| {
+        // What was there before is written over.
+        rows.resize(end.rows as usize, RecordRow::default());
+        postings.resize(end.bytes as usize, 0);
+        for_each_posting(part, records, &clusters, |record, cluster, weights, posting| {
             let Some(next) = next.get_mut(cluster.wrapping_sub(clusters.start) as usize) else { return };
             let Some(row) = rows.get_mut(next.rows as usize) else { return };
             let Some(out) = postings.get_mut(next.bytes as usize..) else { return };
@@ -199,7 +234,6 @@ impl Segment {
             copy(posting, len, out);
             next.add(1, (CODE + len) as u32);
         });
-        Self { starts, rows, postings }
     }
 
     fn rows(&self, cluster: usize) -> Rows<'_> {

@@ -136,7 +136,7 @@ impl<'a> Compressor<'a> {
     fn fitting(&self, progress: &dyn Progress) -> Result<Compression, XmcError> {
         let Some(budget) = self.model_bytes else { return Ok(self.compression) };
         let matchers = self.model.matchers();
-        let weights: u64 = matchers.iter().map(weight_bytes).sum();
+        let weights = matchers.iter().map(XrLinear::n_bytes).sum::<usize>() as u64;
         let rest = self.model.container().manifest().total_bytes() - weights;
         let bytes = |threshold| -> Result<u64, XmcError> {
             let compression = Compression { threshold, ..self.compression };
@@ -171,9 +171,4 @@ impl<'a> Compressor<'a> {
         progress.end();
         Ok(Compression { threshold: high, ..self.compression })
     }
-}
-
-/// Bytes of a tree's weights.
-fn weight_bytes(matcher: &XrLinear) -> u64 {
-    matcher.layers().iter().map(|layer| layer.n_bytes() as u64).sum()
 }
