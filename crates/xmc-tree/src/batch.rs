@@ -10,6 +10,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_sparse::{NoProgress, RankedLists, Scored};
 
+/// Takes a portion of a layer: some of its clusters, and the margins of their children if they are made.
+pub type TakePortion<'a, M> = dyn FnMut(Range<u32>, Option<&M>) + 'a;
+
 /// Scores the children of the beams of many instances: what a matcher adds to their search.
 pub trait BatchScorer: Sync {
     /// The margins of some clusters' children for all instances.
@@ -24,7 +27,7 @@ pub trait BatchScorer: Sync {
         layer: usize,
         beams: &RankedLists,
         at_once: bool,
-        take: &mut dyn FnMut(Range<u32>, Option<&Self::Margins>),
+        take: &mut TakePortion<'_, Self::Margins>,
     );
 
     /// As [`LayerScorer::score_children`], for an instance by its number and its beam: of those clusters in the beam whose margins are `made`, of

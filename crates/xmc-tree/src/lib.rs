@@ -25,7 +25,7 @@ mod taxonomy;
 mod top_k;
 mod tree;
 
-pub use batch::{BatchScorer, beam_search_batch};
+pub use batch::{BatchScorer, TakePortion, beam_search_batch};
 pub use disentangle::{AssignmentRule, Disentangle, DisentangleParams, DisentangleReport, Disentangled};
 pub use error::TreeError;
 pub use filter::{LabelFilter, LabelPaths};

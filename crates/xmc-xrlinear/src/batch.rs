@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xmc_sparse::kernels::dispatch;
 use xmc_sparse::{Features, Progress, RankedLists, Scored};
-use xmc_tree::{BatchScorer, LabelTree, LayerScorer, Matcher, Search, SearchParams, TreeLayer};
+use xmc_tree::{BatchScorer, LabelTree, LayerScorer, Matcher, Search, SearchParams, TakePortion, TreeLayer};
 use xmc_tree::{beam_search_batch, rank_rows};
 
 /// When and how the queries of a batch go together. What is found depends on none of it; the defaults are what was fastest.
@@ -232,7 +232,7 @@ impl BatchScorer for Block<'_> {
         layer: usize,
         beams: &RankedLists,
         at_once: bool,
-        take: &mut dyn FnMut(Range<u32>, Option<&Margins>),
+        take: &mut TakePortion<'_, Margins>,
     ) {
         let (weights, layer) = (&self.model.layers()[layer], &self.model.tree().layers()[layer]);
         let clusters = 0..layer.n_parents() as u32;
