@@ -125,11 +125,16 @@ impl ScoreCluster<'_> {
                     word.before = row as u32;
                 }
                 word.insert(record);
-                let start = (start - first) as usize;
+                // What is not there begins behind all that is.
+                let start = start.wrapping_sub(first) as usize;
                 starts[row] = if V == 0 { begin + start } else { end } as u32;
                 row += 1;
                 if V > 0 {
-                    end += pack::<V>(self.part.widths, &stored[start..], &mut postings[end..]);
+                    end += pack::<V>(
+                        self.part.widths,
+                        stored.get(start..).unwrap_or_default(),
+                        &mut postings[end..],
+                    );
                 }
             }
             if V == 0 {

@@ -173,6 +173,9 @@ pub(crate) struct RecordRow {
     pub(crate) start: u32,
 }
 
+/// Of a posting that was counted and not found, in a damaged part.
+const UNUSED: RecordRow = RecordRow { record: 0, start: u32::MAX };
+
 /// What one cluster has in a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows<'a> {
@@ -220,17 +223,23 @@ impl Segment {
             }
         }
         starts.push(end);
-        // What was there before is written over.
-        rows.resize(end.rows as usize, RecordRow::default());
+        rows.clear();
+        rows.resize(end.rows as usize, UNUSED);
+        postings.clear();
         postings.resize(end.bytes as usize, 0);
         for_each_posting(part, records, &clusters, |record, cluster, weights, posting| {
-            let Some(next) = next.get_mut(cluster.wrapping_sub(clusters.start) as usize) else { return };
+            let at = cluster.wrapping_sub(clusters.start) as usize;
+            let (Some(next), Some(end)) = (next.get_mut(at), starts.get(at + 1)) else { return };
+            let len = part.widths.posting_len(weights);
+            // A damaged record may have more for a cluster here than it had when it was counted.
+            if next.rows >= end.rows || next.bytes as usize + CODE + len + COPIED > end.bytes as usize {
+                return;
+            }
             let Some(row) = rows.get_mut(next.rows as usize) else { return };
             let Some(out) = postings.get_mut(next.bytes as usize..) else { return };
             let Some((code, out)) = out.split_first_chunk_mut() else { return };
             *row = RecordRow { record, start: next.bytes };
             *code = ((weights - 1) as u16).to_le_bytes();
-            let len = part.widths.posting_len(weights);
             copy(posting, len, out);
             next.add(1, (CODE + len) as u32);
         });

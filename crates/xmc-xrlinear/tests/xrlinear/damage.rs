@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use xmc_sparse::{Csr, Features, NoProgress};
 use xmc_store::{Container, ModelWriter};
 use xmc_tree::{Search, SearchParams};
-use xmc_xrlinear::{WeightType, XrLinear, XrLinearParams};
+use xmc_xrlinear::{Batching, WeightType, XrLinear, XrLinearParams};
 
 /// The record `matcher/info` as docs/FORMAT.md has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -112,7 +112,10 @@ fn survives(parts: &Parts, x: &Features) {
     for beam in [1, 10, 1000] {
         let params = SearchParams::default().beam_size(beam);
         predict(&model, x, &params);
-        model.rank_batch_by(&ALL, x, Search::new(&params), &NoProgress);
+        // Everything at once, and a few clusters at a time.
+        for few in [ALL, Batching { turned_bytes: 20_000, margin_bytes: 50_000, ..ALL }] {
+            model.rank_batch_by(&few, x, Search::new(&params), &NoProgress);
+        }
     }
 }
 
