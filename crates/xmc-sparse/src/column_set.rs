@@ -5,7 +5,7 @@
 //! of a byte for each column of the matrix where a vector of sums takes four, so it stays in a core's
 //! own cache at millions of columns.
 
-use crate::set_bits;
+use crate::{RankedWord, set_bits};
 
 /// Columns below a fixed number.
 #[derive(Debug)]
@@ -74,8 +74,7 @@ impl ColumnSet {
     #[inline]
     pub fn rank(&self, column: u32) -> usize {
         let word = (column >> 6) as usize;
-        let before = self.words[word] & ((1 << (column & 63)) - 1);
-        self.ranks[word] as usize + before.count_ones() as usize
+        RankedWord { bits: self.words[word], before: self.ranks[word] }.rank(column).0 as usize
     }
 }
 

@@ -53,8 +53,7 @@ pub fn beam_search_batch<B: BatchScorer>(
     n_rows: usize,
 ) -> (RankedLists, u64) {
     search.assert_fits(tree);
-    let mut beams = RankedLists::new();
-    (0..n_rows).for_each(|_| beams.push(&[ROOT]));
+    let mut beams = for_each_of(n_rows, &[ROOT]);
     let n_inner_products = AtomicU64::new(0);
     for layer in 0..tree.depth() {
         beams = Step { tree, search, scorer, layer, beams, n_inner_products: &n_inner_products }.take();
@@ -66,6 +65,13 @@ pub fn beam_search_batch<B: BatchScorer>(
     };
     let labels = rank_rows(n_rows, search.params.top_k, &NoProgress, finish);
     (labels, n_inner_products.into_inner())
+}
+
+/// `list` for each of `n_rows` instances.
+fn for_each_of(n_rows: usize, list: &[Scored]) -> RankedLists {
+    let mut lists = RankedLists::with_capacity(n_rows, list.len());
+    (0..n_rows).for_each(|_| lists.push(list));
+    lists
 }
 
 /// From the beams above a layer to what is best below them.
@@ -81,30 +87,23 @@ struct Step<'a, B> {
 impl<B: BatchScorer> Step<'_, B> {
     fn take(&self) -> RankedLists {
         let Self { tree, scorer, layer, ref beams, .. } = *self;
-        let mut found: Option<RankedLists> = None;
+        let mut found = for_each_of(beams.n_rows(), &[]);
         // Copies of a label become one when all of them are there.
         let at_once = !tree.layers()[layer].is_partition();
         scorer.for_each_portion(layer, beams, at_once, &mut |clusters, made| {
-            found = Some(self.look(clusters, made, found.as_ref()));
+            found = self.look(clusters, made, &found);
         });
-        // A layer without clusters has nothing to find.
-        found.unwrap_or_else(|| rank_rows(beams.n_rows(), 0, &NoProgress, |_, _: &mut (), out| out.clear()))
+        found
     }
 
     /// The best below `clusters`, and of those that were `found` before.
-    fn look(
-        &self,
-        clusters: Range<u32>,
-        made: Option<&B::Margins>,
-        found: Option<&RankedLists>,
-    ) -> RankedLists {
+    fn look(&self, clusters: Range<u32>, made: Option<&B::Margins>, found: &RankedLists) -> RankedLists {
         let Self { tree, search, scorer, layer, ref beams, .. } = *self;
         type Buffers<S> = (SearchScratch, S);
         let look_for = |row: usize, (state, scratch): &mut Buffers<B::Scratch>, out: &mut Vec<Scored>| {
             let (beam, before) = (beams.row(row), state.n_inner_products());
             state.enter(beam.iter().filter(|parent| clusters.contains(&parent.id)));
-            let found = found.map_or(&[][..], |found| found.row(row));
-            state.find(tree, layer, search, &mut OneRow { scorer, made, row, beam, scratch }, found);
+            state.find(tree, layer, search, &mut OneRow { scorer, made, row, beam, scratch }, found.row(row));
             out.clear();
             out.extend_from_slice(state.beam());
             self.n_inner_products.fetch_add(state.n_inner_products() - before, Ordering::Relaxed);

@@ -6,7 +6,7 @@
 use crate::XrLinearError;
 use rayon::prelude::*;
 use xmc_linear::Fold;
-use xmc_sparse::Csr;
+use xmc_sparse::{Csr, RankedWord};
 use xmc_store::{Buffer, Container, ModelWriter};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -77,16 +77,15 @@ impl Numbers {
 
     #[inline(always)]
     fn of(&self, feature: u32) -> u32 {
-        let (word, bit) = (feature as usize / 64, feature % 64);
+        let word = feature as usize / 64;
         let ranked = word / RANKED;
         let (Some(&bits), Some(&rank)) = (self.first.get(word), self.ranks.get(ranked)) else {
             return NO_RECORD;
         };
         let between = &self.first[ranked * RANKED..word];
-        let before = bits & ((1 << bit) - 1);
-        let ones = between.iter().map(|word| word.count_ones()).sum::<u32>() + before.count_ones();
-        let rank = rank.wrapping_add(ones);
-        if bits >> bit & 1 == 1 { rank } else { self.other(feature.wrapping_sub(rank) as usize) }
+        let between = between.iter().map(|word| word.count_ones()).sum::<u32>();
+        let (rank, is_first) = RankedWord { bits, before: rank.wrapping_add(between) }.rank(feature);
+        if is_first { rank } else { self.other(feature.wrapping_sub(rank) as usize) }
     }
 
     #[inline(always)]

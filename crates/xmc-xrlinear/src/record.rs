@@ -40,7 +40,7 @@ use crate::value::from_bf16;
 use std::hint::select_unpredictable;
 use std::ops::Range;
 use xmc_sparse::kernels::{LANES, Simd, from_log8};
-use xmc_sparse::set_bits;
+use xmc_sparse::{RankedWord, set_bits};
 
 /// Records of more postings say where each begins.
 pub(crate) const SHORT: usize = 16;
@@ -671,11 +671,11 @@ impl<'a> Record<'a> {
     /// Number of the posting of `cluster` and whether there is one, in a record of bits with these `ranks`.
     #[inline(always)]
     pub(crate) fn rank(&self, ranks: &[u16; WORDS], cluster: u32) -> (usize, bool) {
-        let (word, bit) = (cluster as usize / 64, cluster % 64);
+        let word = cluster as usize / 64;
         let Some(bits) = self.clusters.as_chunks::<8>().0.get(word) else { return (0, false) };
-        let bits = u64::from_le_bytes(*bits);
-        let before = (bits & ((1 << bit) - 1)).count_ones() as usize;
-        (usize::from(ranks[word % WORDS]) + before, bits >> bit & 1 == 1)
+        let word = RankedWord { bits: u64::from_le_bytes(*bits), before: ranks[word % WORDS].into() };
+        let (number, is_there) = word.rank(cluster);
+        (number as usize, is_there)
     }
 }
 
