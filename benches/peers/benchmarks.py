@@ -5,7 +5,8 @@
     python3 benches/peers/benchmarks.py peers finna --titles TITLES      # all engines on titles, or ...
     python3 benches/peers/benchmarks.py peers eurlex-4k amazon-3m@0.05   # ... on `xmc synth PRESET --scale SCALE`, or ...
     python3 benches/peers/benchmarks.py peers NAME --data DATA           # ... on matrices of your own
-    python3 benches/peers/benchmarks.py slopes                           # how training and queries grow with the data
+    python3 benches/peers/benchmarks.py slopes                           # how training and queries grow with instances and labels
+    python3 benches/peers/benchmarks.py instances finna --data DATA      # ... and with instances alone
     python3 benches/peers/benchmarks.py cores eurlex-4k                  # what further threads are worth
     python3 benches/peers/benchmarks.py report                           # the page from all that was measured
 
@@ -76,6 +77,30 @@ def slopes(args):
                 discard(folder)
 
 
+def instances(args):
+    for share in args.shares.split(","):
+        folder = args.work / "instances" / f"{args.set}@{share}"
+        if complete(args, folder) and not args.again:
+            continue
+        make_share(args, share, folder / "data")
+        compare_in(args, folder, "--threads", args.threads)
+        if not args.keep:
+            discard(folder)
+
+
+def make_share(args, share, folder):
+    """A share of a set's training instances, unless it is there."""
+    if folder.exists():
+        return
+    data = args.data or args.work / "sets" / args.set / "data"
+    make_data(args, args.set, data)
+    python = compare.make_venv(args.venv.absolute(), args.python)
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    subprocess.run([python, HERE / "rows.py", "--data", data, "--share", share, "--out", part], check=True)
+    part.rename(folder)
+
+
 def complete(args, folder):
     """Whether all rounds of all experiments are measured."""
     runs = compare.Runs(folder / "runs.json")
@@ -108,7 +133,7 @@ def measured(folder):
 
 def collect(work):
     """Everything that was measured, as the page and the plots take it."""
-    found = {phase: [measured(folder) for folder in sorted((work / phase).glob("*"))] for phase in ("sets", "slopes")}
+    found = {phase: [measured(folder) for folder in sorted((work / phase).glob("*"))] for phase in ("sets", "slopes", "instances")}
     numbers = {phase: [entry for entry in entries if entry] for phase, entries in found.items()}
     numbers["cores"] = []
     for folder in sorted((work / "cores").glob("*")):
@@ -129,7 +154,7 @@ def overlaid(earlier, numbers):
 
 
 def place(entry):
-    """Data sets by name, scales of one by size."""
+    """Data sets by name, scales and shares of one by size."""
     return entry["name"].partition("@")[0], entry["data"]["nonzeros"] if "data" in entry else 0
 
 
@@ -138,7 +163,7 @@ def write_report(args):
     earlier = json.loads(page_numbers.read_text()) if page_numbers.exists() and not args.afresh else {}
     numbers = overlaid(earlier, collect(args.work))
     if not any(numbers.values()):
-        sys.exit(f"benchmarks: nothing was measured in {args.work}; run `peers`, `slopes` or `cores` first")
+        sys.exit(f"benchmarks: nothing was measured in {args.work}; run `peers`, `slopes`, `instances` or `cores` first")
     plots = args.out / "benchmarks"
     plots.mkdir(parents=True, exist_ok=True)
     page_numbers.write_text(json.dumps(numbers, indent=1) + "\n")
@@ -182,11 +207,18 @@ def parse_args():
     phase.add_argument("--floor-max-labels", type=int, default=5000, help="more labels than these: no floor [5000]")
     phase.set_defaults(run=peers)
 
-    phase = phases.add_parser("slopes", parents=[common_options(), measuring_options("xmc,pecos")], help="growth with the data")
+    phase = phases.add_parser("slopes", parents=[common_options(), measuring_options("xmc,pecos")], help="growth with instances and labels")
     phase.add_argument("--presets", default="amazon-3m,amazon-670k", help="of `xmc synth` [%(default)s]")
     phase.add_argument("--scales", default="0.01,0.02,0.05,0.1,0.2", help="of each preset [%(default)s]")
     phase.add_argument("--keep", action="store_true", help="keep matrices and models")
     phase.set_defaults(run=slopes)
+
+    phase = phases.add_parser("instances", parents=[common_options(), measuring_options("xmc,pecos")], help="growth with instances alone")
+    phase.add_argument("set", metavar="SET", help="as for `peers`; its matrices are taken if they are there")
+    phase.add_argument("--data", type=Path, help="folder with matrices of your own")
+    phase.add_argument("--shares", default="0.0625,0.125,0.25,0.5,1", help="of its training instances [%(default)s]")
+    phase.add_argument("--keep", action="store_true", help="keep matrices and models")
+    phase.set_defaults(run=instances)
 
     everyone_once = "xmc,pecos,omikuji,napkinxc"
     phase = phases.add_parser("cores", parents=[common_options(), measuring_options(everyone_once)], help="growth with threads")

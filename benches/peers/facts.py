@@ -25,6 +25,12 @@ def sizes(path):
         return *map(int, arrays["shape"]), int(arrays["indptr"][-1])
 
 
+def columns_used(path):
+    """How many columns of a matrix have an entry."""
+    with np.load(path) as arrays:
+        return np.unique(arrays["indices"]).size
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with X.trn.npz, Y.trn.npz, X.tst.npz")
@@ -37,6 +43,7 @@ def main():
         "test_samples": test_samples,
         "features": features,
         "labels": labels,
+        "labels_used": columns_used(folder / "Y.trn.npz"),
         "nonzeros": nonzeros,
         "label_entries": label_entries,
     }

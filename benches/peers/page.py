@@ -1,5 +1,7 @@
 """The text of docs/BENCHMARKS.md from the numbers that `benchmarks.py` collected."""
 
+from typing import NamedTuple
+
 from growth import power_law
 from report import BUSY, NAMES, cell, describe_machine, disagreements, failures, overview
 from sets import synth_preset
@@ -31,15 +33,15 @@ def render(numbers, drawn):
     if numbers["sets"]:
         parts += ["## All engines\n", HOW_TO_READ]
         parts += [data_set(entry, drawn) for entry in numbers["sets"]]
-    if numbers["slopes"]:
-        parts.append(slopes(numbers["slopes"], drawn))
+    parts += [growth(kind, numbers[kind.phase], drawn) for kind in GROWTHS if numbers[kind.phase]]
     parts += [cores(entry, drawn) for entry in numbers["cores"] if entry["runs"]]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def everything(numbers):
     """All runs of `compare.py` that the page rests on."""
-    return numbers["sets"] + numbers["slopes"] + [run for entry in numbers["cores"] for run in entry["runs"]]
+    growing = [entry for kind in GROWTHS for entry in numbers[kind.phase]]
+    return numbers["sets"] + growing + [run for entry in numbers["cores"] for run in entry["runs"]]
 
 
 def conditions(numbers):
@@ -63,7 +65,7 @@ def unique(values):
 
 def peers_command(name, facts):
     """What to type for a data set."""
-    data = "" if synth_preset(name) else " --titles TITLES" if facts.get("titles") else " --data DATA"
+    data = " --titles TITLES" if facts.get("titles") and not synth_preset(name) else data_option(name)
     return f"{SCRIPT} peers {name}{data}"
 
 
@@ -111,25 +113,60 @@ GROWTH_COLUMNS = (
     ("one query, p50, µs", "single_us_p50"),
 )
 
-# What grows, with what: title, cost, size.
-FITS = (
-    ("training / instances", "tree_and_weights_s", "samples"),
-    ("training / labels", "tree_and_weights_s", "labels"),
-    ("training / non-zeros", "tree_and_weights_s", "nonzeros"),
-    ("peak memory / non-zeros", "train_peak_mib", "nonzeros"),
-    ("batch query / labels", "predict_us", "labels"),
-    ("one query / labels", "single_us_p50", "labels"),
+
+class Growth(NamedTuple):
+    """A phase of `benchmarks.py` that measures how costs grow, and how the page shows it."""
+
+    phase: str
+    title: str
+    words: str
+    # Columns that tell the sizes, what tells the runs of one set apart first: title, key.
+    sizes: tuple
+    # What grows, with what: title, cost, size.
+    fits: tuple
+    plot: str
+    alt: str
+
+
+EXPONENT = "An exponent of 1 is linear growth, 0 none; fitted by least squares on the logarithms, with R²."
+
+GROWTHS = (
+    Growth(
+        "slopes",
+        "Growth with the data",
+        f"Synthetic sets of one shape at several scales: instances and labels grow together, features with the square root. {EXPONENT}",
+        (("scale", "scale"), ("instances", "samples"), ("labels", "labels"), ("non-zeros", "nonzeros")),
+        (
+            ("training / instances", "tree_and_weights_s", "samples"),
+            ("training / labels", "tree_and_weights_s", "labels"),
+            ("training / non-zeros", "tree_and_weights_s", "nonzeros"),
+            ("peak memory / non-zeros", "train_peak_mib", "nonzeros"),
+            ("batch query / labels", "predict_us", "labels"),
+            ("one query / labels", "single_us_p50", "labels"),
+        ),
+        "growth",
+        "Training time against non-zeros and query time against labels, on logarithmic axes",
+    ),
+    Growth(
+        "instances",
+        "Growth with the instances alone",
+        f"Shares of the training instances of one set, whose labels stay what they are; fewer instances have fewer of them. {EXPONENT}",
+        (("share", "scale"), ("instances", "samples"), ("labels used", "labels_used"), ("non-zeros", "nonzeros")),
+        (("training / non-zeros", "tree_and_weights_s", "nonzeros"), ("peak memory / non-zeros", "train_peak_mib", "nonzeros")),
+        "growth-instances",
+        "Training time and memory against non-zeros, on logarithmic axes",
+    ),
 )
 
 
 def series(entries):
-    """The runs of each preset and engine: `{(preset, experiment): [run, ...]}` in order of size."""
+    """The runs of each set and engine: `{(set, experiment): [run, ...]}` in order of size."""
     found = {}
     for entry in entries:
+        of, _, scale = entry["name"].rpartition("@")
         for experiment, numbers in entry["experiments"].items():
             if "train_wall_s" in numbers:
-                run = {**entry["data"], **numbers, "scale": entry["name"].partition("@")[2]}
-                found.setdefault((entry["name"].partition("@")[0], experiment), []).append(run)
+                found.setdefault((of, experiment), []).append({**entry["data"], **numbers, "scale": scale})
     return found
 
 
@@ -139,41 +176,43 @@ def fitted(runs, cost, size):
     return power_law([run[size] for run in both], [run[cost] for run in both])
 
 
-def slopes(entries, drawn):
-    lines = ["## Growth with the data\n", f"```sh\n{SCRIPT} slopes\n```\n"]
-    lines.append(
-        "Synthetic sets of one shape at several scales: instances and labels grow together, features with the square root. An exponent of 1 is "
-        f"linear growth, 0 none; fitted by least squares on the logarithms, with R². Measured on {processors(entries)}.\n"
-    )
-    lines += ["| set | engine | " + " | ".join(title for title, _, _ in FITS) + " |", "|---|---|" + "---:|" * len(FITS)]
-    for (preset, experiment), runs in series(entries).items():
-        cells = [exponent(fitted(runs, cost, size)) for _, cost, size in FITS]
-        lines.append(f"| {preset} | {NAMES[experiment]} | {' | '.join(cells)} |")
-    heads = ["scale", "engine", "instances", "labels", "non-zeros", *(title for title, _ in GROWTH_COLUMNS)]
-    for preset in unique(preset for preset, _ in series(entries)):
-        lines += [f"\n### {preset}\n", f"| {' | '.join(heads)} |", "|---:|---|" + "---:|" * (len(heads) - 2)]
-        lines += [growth_row(name, run) for (of, name), runs in series(entries).items() if of == preset for run in runs]
-    text = "Training time against non-zeros and query time against labels, on logarithmic axes"
-    return "\n".join(lines) + "\n" + image("growth", text, drawn)
+def growth(kind, entries, drawn):
+    """Exponents and the numbers that they are fitted to."""
+    found = series(entries)
+    sets = unique(of for of, _ in found)
+    commands = [SCRIPT + " slopes"] if kind.phase == "slopes" else [f"{SCRIPT} {kind.phase} {of}{data_option(of)}" for of in sets]
+    lines = [f"## {kind.title}\n", "```sh", *commands, "```\n", f"{kind.words} Measured on {processors(entries)}.\n"]
+    lines += ["| set | engine | " + " | ".join(title for title, _, _ in kind.fits) + " |", "|---|---|" + "---:|" * len(kind.fits)]
+    for (of, experiment), runs in found.items():
+        cells = [exponent(fitted(runs, cost, size)) for _, cost, size in kind.fits]
+        lines.append(f"| {of} | {NAMES[experiment]} | {' | '.join(cells)} |")
+    heads = [kind.sizes[0][0], "engine", *(title for title, _ in (*kind.sizes[1:], *GROWTH_COLUMNS))]
+    for of in sets:
+        lines += [f"\n### {of}\n", f"| {' | '.join(heads)} |", "|---:|---|" + "---:|" * (len(heads) - 2)]
+        lines += [growth_row(kind, name, run) for (named, name), runs in found.items() if named == of for run in runs]
+    return "\n".join(lines) + "\n" + image(kind.plot, kind.alt, drawn)
+
+
+def data_option(name):
+    return "" if synth_preset(name) else " --data DATA"
 
 
 def exponent(fit):
     return f"{fit['exponent']:.2f} ({fit['r2']:.3f})" if fit else ""
 
 
-def growth_row(experiment, run):
-    cells = [run["scale"], NAMES[experiment], f"{run['samples']:,}", f"{run['labels']:,}", f"{run['nonzeros']:,}"]
-    return f"| {' | '.join(cells + [cell(run.get(key)) for _, key in GROWTH_COLUMNS])} |"
+def growth_row(kind, experiment, run):
+    sizes = [f"{run[key]:,}" for _, key in kind.sizes[1:]]
+    return f"| {' | '.join([run['scale'], NAMES[experiment], *sizes, *(cell(run.get(key)) for _, key in GROWTH_COLUMNS)])} |"
 
 
 def cores(entry, drawn):
     """Training and batch prediction of one set with more and more threads."""
     name, runs = entry["name"], entry["runs"]
-    data = "" if synth_preset(name) else " --data DATA"
     counts = [run["settings"]["threads"] for run in runs]
     lines = [
         f"## Growth with threads: {name}\n",
-        f"```sh\n{SCRIPT} cores {name}{data} --counts {','.join(map(str, counts))}\n```\n",
+        f"```sh\n{SCRIPT} cores {name}{data_option(name)} --counts {','.join(map(str, counts))}\n```\n",
         f"{sizes(runs[0]['data'])}. In brackets: how many times faster than with {threads_text(counts[0])}. Measured on {processors(runs)}.\n",
         f"| | {' | '.join(f'training, s, {threads_text(n)} | batch, µs a query, {threads_text(n)}' for n in counts)} |",
         "|---|" + "---:|" * (2 * len(counts)),

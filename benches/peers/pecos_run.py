@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sparse
 
-from runner import Stages, print_report, single_rows, timed_calls
+from runner import Stages, print_report, save_matrix, single_rows, timed_calls
 
 
 def read_titles(path, n_labels):
@@ -34,15 +34,6 @@ def read_titles(path, n_labels):
     ones = np.ones(len(indices), dtype=np.float32)
     shape = (len(texts), n_labels)
     return sparse.csr_matrix((ones, np.asarray(indices), np.asarray(indptr)), shape=shape), texts
-
-
-def save_matrix(path, matrix):
-    """Uncompressed CSR of float32 with sorted columns; renamed last, so that a reader never sees half a file."""
-    matrix = matrix.tocsr().astype(np.float32)
-    matrix.sort_indices()
-    part = path.with_name("part." + path.name)
-    sparse.save_npz(part, matrix, compressed=False)
-    part.rename(path)
 
 
 def features(args):

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from page import fitted, series
+from page import GROWTHS, fitted, series
 from report import NAMES
 
 # Colour and marker of each engine, the same in all plots; the colours are Okabe and Ito's, which the colour-blind can tell apart.
@@ -105,27 +105,33 @@ def trade_offs(entry, folder):
     folder.save(figure, entry["name"])
 
 
-GROWTHS = (
-    ("training, s", "tree_and_weights_s", "non-zeros of the features", "nonzeros"),
-    ("batch prediction, µs a query", "predict_us", "labels", "labels"),
-    ("one query, p50, µs", "single_us_p50", "labels", "labels"),
-)
+PANELS = {
+    "slopes": (
+        ("training, s", "tree_and_weights_s", "non-zeros of the features", "nonzeros"),
+        ("batch prediction, µs a query", "predict_us", "labels", "labels"),
+        ("one query, p50, µs", "single_us_p50", "labels", "labels"),
+    ),
+    "instances": (
+        ("training, s", "tree_and_weights_s", "non-zeros of the features", "nonzeros"),
+        ("peak memory of training, MiB", "train_peak_mib", "non-zeros of the features", "nonzeros"),
+    ),
+}
 
 
-def growth(entries, folder):
+def growth(kind, entries, folder):
     """Costs against sizes on logarithmic axes, with the fitted power laws."""
-    found = series(entries)
-    presets = list(dict.fromkeys(preset for preset, _ in found))
-    figure, axes = plt.subplots(1, len(GROWTHS), figsize=(12, 4.2), layout="constrained")
-    for panel, (title, cost, size_title, size) in zip(axes, GROWTHS):
-        for (preset, experiment), runs in found.items():
-            line(panel, runs, cost, size, f"{NAMES[experiment]}, {preset}", LOOKS[experiment], DASHES[presets.index(preset)])
+    found, panels = series(entries), PANELS[kind.phase]
+    sets = list(dict.fromkeys(of for of, _ in found))
+    figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4.2), layout="constrained")
+    for panel, (title, cost, size_title, size) in zip(axes, panels):
+        for (of, experiment), runs in found.items():
+            line(panel, runs, cost, size, f"{NAMES[experiment]}, {of}", LOOKS[experiment], DASHES[sets.index(of) % len(DASHES)])
         panel.set(xscale="log", yscale="log", xlabel=size_title, ylabel=title)
         if panel.lines:
             logarithmic(panel.xaxis)
             logarithmic(panel.yaxis)
             panel.legend(fontsize=7, frameon=False)
-    folder.save(figure, "growth")
+    folder.save(figure, kind.plot)
 
 
 def line(panel, runs, cost, size, label, look, dash):
@@ -172,8 +178,9 @@ def main():
     for entry in numbers["sets"]:
         if any("metrics" in found for found in entry["experiments"].values()):
             trade_offs(entry, folder)
-    if numbers["slopes"]:
-        growth(numbers["slopes"], folder)
+    for kind in GROWTHS:
+        if numbers[kind.phase]:
+            growth(kind, numbers[kind.phase], folder)
     for entry in numbers["cores"]:
         if len(entry["runs"]) > 1:
             cores(entry, folder)

@@ -52,6 +52,15 @@ def load_matrix(path):
     return sparse.load_npz(path).tocsr()
 
 
+def save_matrix(path, matrix):
+    """Uncompressed CSR of float32 with sorted columns; renamed last, so that a reader never sees half a file."""
+    matrix = matrix.tocsr().astype(np.float32)
+    matrix.sort_indices()
+    part = path.with_name("part." + path.name)
+    sparse.save_npz(part, matrix, compressed=False)
+    part.rename(path)
+
+
 def single_rows(x, n):
     """The first `n` rows, cut beforehand: slicing a SciPy matrix costs about as much as a query."""
     return [x[row] for row in range(min(n, x.shape[0]))]

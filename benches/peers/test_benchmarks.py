@@ -93,13 +93,21 @@ class Page(unittest.TestCase):
         slopes = [entry("amazon-3m@0.01", 1000, 1.0), entry("amazon-3m@0.1", 10000, 10.0)]
         cores = [{"name": "eurlex-4k", "runs": [entry("threads-1", 100, 4.0), entry("threads-2", 100, 2.0)]}]
         cores[0]["runs"][0]["settings"]["threads"] = 1
-        text = page.render({"sets": [entry("finna", 1000, 2.0)], "slopes": slopes, "cores": cores}, {"growth"})
-        for command in ("peers finna --data DATA", "slopes", "cores eurlex-4k --counts 1,2"):
+        shares = [entry("finna@0.5", 500, 4.0), entry("finna@1", 1000, 8.0)]
+        for share, used in zip(shares, (20, 25)):
+            share["data"]["labels_used"] = used
+        text = page.render({"sets": [entry("finna", 1000, 2.0)], "slopes": slopes, "instances": shares, "cores": cores}, {"growth"})
+        for command in ("peers finna --data DATA", "slopes", "instances finna --data DATA", "cores eurlex-4k --counts 1,2"):
             self.assertIn(f"benchmarks.py {command}\n", text)
         self.assertIn("| amazon-3m | xmc | 1.00 (1.000) | 1.00 (1.000) | 1.00 (1.000) |", text)
+        self.assertIn("| finna | xmc | 1.00 (1.000) |  |", text)
+        self.assertIn("| 0.5 | xmc | 50 | 20 | 500 | 4 |", text)
         self.assertIn("| xmc | 4 | 50 | 2 (2.00×) | 50 (1.00×) |", text)
         self.assertIn("(benchmarks/growth.svg)", text)
         self.assertNotIn("(benchmarks/finna.svg)", text)
+
+    def test_a_share_of_a_scaled_set_belongs_to_that_set(self):
+        self.assertEqual(list(page.series([entry("amazon-670k@0.1@0.25", 10, 1.0)])), [("amazon-670k@0.1", "xmc")])
 
     def test_a_set_is_synthetic_by_its_preset(self):
         self.assertEqual(synth_preset("amazon-3m@0.05"), ("amazon-3m", "0.05"))
