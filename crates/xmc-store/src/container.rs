@@ -2,6 +2,7 @@
 
 use crate::error::MEMORY;
 use crate::header::Header;
+use crate::mmap::Pages;
 use crate::section::MemorySection;
 use crate::staging::Staging;
 use crate::{Buffer, Dtype, Element, Kind, Manifest, Report, Result, SectionEntry, StoreError};
@@ -26,7 +27,7 @@ pub struct Container {
 }
 
 enum Place {
-    Disk(PathBuf),
+    Disk(PathBuf, Pages),
     /// In the order of the section table.
     Memory(Vec<Arc<dyn MemorySection>>),
 }
@@ -64,7 +65,11 @@ impl Container {
     }
 
     pub(crate) fn on_disk(dir: PathBuf, manifest: Manifest, json: Vec<u8>) -> Self {
-        Self { place: Place::Disk(dir), manifest, json }
+        let is_model = manifest.format == Kind::Model.format_name();
+        let n_bytes = manifest.sections.iter().map(|entry| entry.bytes).sum();
+        // Data are gone through in order, a model is asked all over.
+        let pages = if is_model { Pages::at_random(n_bytes) } else { Pages::Any };
+        Self { place: Place::Disk(dir, pages), manifest, json }
     }
 
     pub(crate) fn in_memory(
@@ -84,7 +89,7 @@ impl Container {
     /// The directory; none for a container in memory.
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
-            Place::Disk(dir) => Some(dir),
+            Place::Disk(dir, _) => Some(dir),
             Place::Memory(_) => None,
         }
     }
@@ -154,7 +159,7 @@ impl Container {
         for (at, entry) in self.manifest.sections.iter().enumerate() {
             let to = staging.path().join(&entry.file);
             match &self.place {
-                Place::Disk(from) => copy(&from.join(&entry.file), &to, entry)?,
+                Place::Disk(from, _) => copy(&from.join(&entry.file), &to, entry)?,
                 Place::Memory(sections) => write_section(&to, entry, sections[at].bytes())?,
             }
         }
@@ -174,7 +179,7 @@ impl Container {
     /// The bytes of section number `at`, when they are in memory.
     pub(crate) fn bytes_in_memory(&self, at: usize) -> Option<&[u8]> {
         match &self.place {
-            Place::Disk(_) => None,
+            Place::Disk(..) => None,
             Place::Memory(sections) => Some(sections[at].bytes()),
         }
     }
@@ -191,7 +196,7 @@ impl Container {
             return Err(StoreError::DtypeMismatch { path, name, expected, found });
         }
         match &self.place {
-            Place::Disk(dir) => mmap::map_section(&dir.join(&entry.file), entry),
+            Place::Disk(dir, pages) => mmap::map_section(&dir.join(&entry.file), entry, *pages),
             Place::Memory(sections) => Ok(in_memory(&self.manifest, sections, entry)),
         }
     }

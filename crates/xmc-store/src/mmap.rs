@@ -112,12 +112,49 @@ impl<'a, T> IntoIterator for &'a Buffer<T> {
     }
 }
 
+/// In which pages a file is mapped, where the system has a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    Any,
+    /// Of 2 MiB, read as a whole. A query that goes all over a large model waits for fewer reads while the model is not in memory, and for
+    /// the translation of fewer addresses when it is.
+    Huge,
+}
+
+impl Pages {
+    /// For files of `n_bytes` in all that are read at random. Huge pages of a model that hardly fits into memory would take it from each other.
+    pub(crate) fn at_random(n_bytes: u64) -> Self {
+        if n_bytes <= total_memory() / 4 * 3 { Self::Huge } else { Self::Any }
+    }
+}
+
+/// Bytes of memory that the machine has, 0 where that is not asked.
+#[cfg(target_os = "linux")]
+fn total_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn total_memory() -> u64 {
+    0
+}
+
+/// A system that has none says no, and maps the file as it does others.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(map: &memmap2::Mmap) {
+    let _ = map.advise(memmap2::Advice::HugePage);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_: &memmap2::Mmap) {}
+
 /// Maps the section file at `path`, whose type has been checked against `entry`.
 ///
 /// # Errors
 /// [`StoreError::SectionFileMissing`], [`StoreError::WrongSize`], [`StoreError::HeaderMismatch`],
 /// [`StoreError::Io`].
-pub(crate) fn map_section<T: Element>(path: &Path, entry: &SectionEntry) -> Result<Buffer<T>> {
+pub(crate) fn map_section<T: Element>(path: &Path, entry: &SectionEntry, pages: Pages) -> Result<Buffer<T>> {
     let file = File::open(path).map_err(|source| open_error(source, path, entry))?;
     // SAFETY: the map is read-only and private to this process's view of the file. That nobody
     // truncates or overwrites the file while it is mapped is the user's part (module documentation);
@@ -126,6 +163,9 @@ pub(crate) fn map_section<T: Element>(path: &Path, entry: &SectionEntry) -> Resu
     if map.len() as u64 != entry.file_bytes() {
         let (expected, found) = (entry.file_bytes(), map.len() as u64);
         return Err(StoreError::WrongSize { path: path.to_path_buf(), expected, found });
+    }
+    if pages == Pages::Huge {
+        ask_for_huge_pages(&map);
     }
     Header::of(entry).check(&map[..HEADER_BYTES], path)?;
     let owner = Arc::new(map);
@@ -168,6 +208,13 @@ mod tests {
         let owned = Buffer::from(vec![1u32, 2, 3]);
         owned.evict();
         assert_eq!(&owned[..], &[1, 2, 3]);
+    }
+
+    #[test]
+    fn a_model_that_hardly_fits_into_memory_has_small_pages() {
+        let fits = if cfg!(target_os = "linux") { Pages::Huge } else { Pages::Any };
+        assert_eq!(Pages::at_random(1 << 20), fits);
+        assert_eq!(Pages::at_random(1 << 60), Pages::Any);
     }
 
     #[test]

@@ -5,18 +5,20 @@ use crate::writer::Shared;
 use crate::{Buffer, Dtype, Element, Result, SectionEntry, StoreError};
 use std::any::Any;
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// Enough that small pushes cost no system call, little enough for hundreds of open sections.
-const BUFFER_BYTES: usize = 64 << 10;
+/// What is written at once. A file that is written in blocks of a huge page, each at a multiple of its length, lies in huge pages on file systems that have
+/// them (Linux: XFS, ext4 since 6.16, tmpfs), and is mapped by them: a query that goes all over a large model then does not
+/// wait for the translation of addresses as well.
+const BLOCK_BYTES: usize = 2 << 20;
 
 /// One array being written, element by element or slice by slice.
 ///
-/// It may move to another thread, and many may be open at once; each keeps one file open and a buffer
-/// of 64 KiB. A section that is dropped without [`finish`](Self::finish) makes the commit fail.
+/// It may move to another thread, and several may be open at once; each keeps one file open and a buffer of 2 MiB, or of its
+/// length if it is shorter. A section that is dropped without [`finish`](Self::finish) makes the commit fail.
 pub struct SectionWriter<T: Element> {
     shared: Arc<Shared>,
     name: String,
@@ -94,7 +96,7 @@ pub(crate) fn in_memory<T: Element>(
 
 /// A section file that is not complete: its header is still zeros.
 pub(crate) struct SectionFile<W: Write + Seek> {
-    to: BufWriter<W>,
+    to: Blocks<W>,
     path: PathBuf,
     hash: Xxh3,
     bytes: u64,
@@ -109,15 +111,15 @@ impl SectionFile<File> {
 
 impl<W: Write + Seek> SectionFile<W> {
     fn new(to: W, path: PathBuf) -> Result<Self> {
-        let mut to = BufWriter::with_capacity(BUFFER_BYTES, to);
-        to.write_all(&[0; HEADER_BYTES]).map_err(write_error(&path))?;
+        let mut to = Blocks { to, block: Vec::new() };
+        to.push(&[0; HEADER_BYTES]).map_err(write_error(&path))?;
         Ok(Self { to, path, hash: Xxh3::new(), bytes: 0 })
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
-        self.to.write_all(bytes).map_err(write_error(&self.path))
+        self.to.push(bytes).map_err(write_error(&self.path))
     }
 
     /// Writes the header last, so that an unfinished file never passes for a section.
@@ -125,12 +127,41 @@ impl<W: Write + Seek> SectionFile<W> {
         let len = self.bytes / dtype.width() as u64;
         let entry = SectionEntry::new(name, dtype, len, self.hash.digest());
         let header = Header::of(&entry).to_bytes();
-        self.to
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| self.to.write_all(&header))
-            .and_then(|()| self.to.flush())
-            .map_err(write_error(&self.path))?;
+        self.to.finish(&header).map_err(write_error(&self.path))?;
         Ok(entry)
+    }
+}
+
+/// A file that is written in blocks of [`BLOCK_BYTES`], but for the last one.
+struct Blocks<W> {
+    to: W,
+    /// What there is of the next block.
+    block: Vec<u8>,
+}
+
+impl<W: Write + Seek> Blocks<W> {
+    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while self.block.len() + bytes.len() >= BLOCK_BYTES {
+            let (rest_of_block, rest) = bytes.split_at(BLOCK_BYTES - self.block.len());
+            if self.block.is_empty() {
+                self.to.write_all(rest_of_block)?;
+            } else {
+                self.block.extend_from_slice(rest_of_block);
+                self.to.write_all(&self.block)?;
+                self.block.clear();
+            }
+            bytes = rest;
+        }
+        self.block.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Writes what is left, and `header` over the file's first bytes.
+    fn finish(&mut self, header: &[u8]) -> io::Result<()> {
+        self.to.write_all(&self.block)?;
+        self.to.seek(SeekFrom::Start(0))?;
+        self.to.write_all(header)?;
+        self.to.flush()
     }
 }
 
@@ -143,7 +174,7 @@ mod tests {
     use super::*;
     #[cfg(target_os = "linux")]
     use std::fs::OpenOptions;
-    use std::io::{self, Cursor};
+    use std::io::Cursor;
 
     /// Accepts nothing more: what a quota or a full device may look like.
     struct Stuck;
@@ -169,7 +200,7 @@ mod tests {
     fn a_full_device_is_an_error_of_its_own() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut section = SectionFile::new(full, "/dev/full".into()).unwrap();
-        let pushed = section.push(&vec![1; BUFFER_BYTES]);
+        let pushed = section.push(&vec![1; BLOCK_BYTES]);
         assert!(matches!(pushed, Err(StoreError::DiskFull { .. })), "{pushed:?}");
     }
 
@@ -186,8 +217,48 @@ mod tests {
     #[test]
     fn a_device_that_takes_no_more_bytes_is_full() {
         let mut section = SectionFile::new(Stuck, "x".into()).unwrap();
-        let pushed = section.push(&vec![1; BUFFER_BYTES]);
+        let pushed = section.push(&vec![1; BLOCK_BYTES]);
         assert!(matches!(pushed, Err(StoreError::DiskFull { .. })), "{pushed:?}");
+    }
+
+    /// Where writes of a file began and ended.
+    #[derive(Default)]
+    struct Writes {
+        at: u64,
+        ranges: Vec<(u64, u64)>,
+    }
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let end = self.at + bytes.len() as u64;
+            self.ranges.push((self.at, end));
+            self.at = end;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Writes {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            assert_eq!(to, SeekFrom::Start(0));
+            self.at = 0;
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn blocks_of_a_huge_page_are_written_at_multiples_of_it() {
+        let (mut writes, block, header) = (Writes::default(), BLOCK_BYTES as u64, HEADER_BYTES as u64);
+        let mut section = SectionFile::new(&mut writes, "x".into()).unwrap();
+        for n_bytes in [10, 3 * BLOCK_BYTES, BLOCK_BYTES - HEADER_BYTES - 10, 7] {
+            section.push(&vec![0; n_bytes]).unwrap();
+        }
+        section.finish("a", Dtype::U8).unwrap();
+        let whole = (0..4).map(|at| (at * block, (at + 1) * block));
+        assert_eq!(writes.ranges, whole.chain([(4 * block, 4 * block + 7), (0, header)]).collect::<Vec<_>>());
     }
 
     #[test]
