@@ -62,7 +62,8 @@ pub(crate) struct TrainArgs {
     /// Keep label features, tree and weights within this memory, data and all: 12GiB, 800MB. The model depends on it, within rounding
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<ByteSize>,
-    /// Say what memory, disk and time each stage would take, and end: trains on a tenth and a fortieth of the data
+    /// Say what memory, disk and time each stage would take, and end: trains on a tenth and a fortieth of the data,
+    /// beside --model if it is given, and leaves nothing there
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Leave times out of the model, so that the same input gives the same bytes

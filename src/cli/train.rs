@@ -56,7 +56,10 @@ fn dry_run(args: &TrainArgs, params: TrainParams, console: &Console) -> Result<(
     if have_names(&dataset) {
         trainer = trainer.label_names(true);
     }
-    let plan = trainer.plan(&dataset)?;
+    let plan = match &args.model {
+        Some(dir) => trainer.plan_to(&dataset, dir),
+        None => trainer.plan(&dataset),
+    }?;
     match args.json {
         true => print(serde_json::to_string(&plan)?),
         false => print(table_of(&plan, read)),

@@ -24,6 +24,7 @@ fn a_dry_run_tells_each_stage_and_leaves_nothing() {
     assert_eq!(plan["memory_limit"], 100 << 20);
     let stages = plan["stages"].as_array().unwrap();
     assert!(stages.iter().all(|stage| stage["memory_bytes"].as_u64().unwrap() <= 100 << 20), "{plan}");
+    scene.run(&[&args[..], &["--model", "m"]].concat()).ok();
     assert_eq!(std::fs::read_dir(scene.path(".")).unwrap().count(), 1);
 }
 

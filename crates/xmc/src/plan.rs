@@ -8,11 +8,12 @@
 //! Seconds and sizes come from trainings on two small parts of the data, as powers of the number of records.
 
 use crate::training_set::TrainingSet;
-use crate::{Model, TrainParams, Trainer, XmcError};
+use crate::{Meta, TrainParams, Trainer, XmcError};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use xmc_data::{Dataset, Input};
 use xmc_sparse::{Csr, DenseBlock, Progress};
+use xmc_store::{ModelWriter, StoreError};
 use xmc_tree::{NODE_ENTRIES, most_entries_made};
 use xmc_xrlinear::PART_WEIGHTS;
 
@@ -369,21 +370,36 @@ const TRIED: usize = 10;
 const FEWEST_TRIED: usize = 4_096;
 const QUARTER: usize = 4;
 
+/// Where a training on a part of the data goes.
+pub(crate) type NewWriter<'a> = &'a dyn Fn() -> Result<ModelWriter, StoreError>;
+
 /// A training on a part of the data.
 struct Tried {
     rows: u64,
     counts: Counts,
-    model: Model,
+    meta: Meta,
+    /// Of its model.
+    n_bytes: u64,
 }
 
 impl Tried {
     /// Every few of the records.
-    fn of(dataset: &Dataset, params: &TrainParams, names: bool, rows: usize) -> Result<Self, XmcError> {
+    fn of(
+        dataset: &Dataset,
+        (params, names): (&TrainParams, bool),
+        rows: usize,
+        writer: ModelWriter,
+    ) -> Result<Self, XmcError> {
         let step = (dataset.n_samples() / rows).max(1);
         let picked: Vec<usize> = (0..dataset.n_samples()).step_by(step).take(rows).collect();
         let part = dataset.select(&picked);
-        let (model, counts) = Trainer::new(params.clone()).label_names(names).fit_counted(&part)?;
-        Ok(Self { rows: picked.len() as u64, counts, model })
+        let (counts, meta, n_bytes) =
+            Trainer::new(params.clone()).label_names(names).try_out(&part, writer)?;
+        Ok(Self { rows: picked.len() as u64, counts, meta, n_bytes })
+    }
+
+    fn seconds(&self, stage: &str) -> f64 {
+        self.meta.stages.get(stage).copied().unwrap_or(0.0)
     }
 }
 
@@ -399,12 +415,12 @@ pub(crate) fn limits(params: &TrainParams) -> String {
     )
 }
 
-/// The plan of a training of `params` on `dataset`.
+/// The plan of a training of `params` on `dataset`, with label names or without.
 pub(crate) fn plan(
     dataset: &Dataset,
-    params: &TrainParams,
-    names: bool,
+    (params, names): (&TrainParams, bool),
     limit: Option<u64>,
+    writer: NewWriter<'_>,
     progress: &dyn Progress,
 ) -> Result<TrainingPlan, XmcError> {
     let n_rows = dataset.n_samples();
@@ -412,7 +428,7 @@ pub(crate) fn plan(
     let small = (large / QUARTER).max(1);
     progress.begin("try parts of the data", Some(2), "trainings");
     let of = |rows| {
-        let tried = Tried::of(dataset, params, names, rows);
+        let tried = Tried::of(dataset, (params, names), rows, writer()?);
         progress.advance(1);
         tried
     };
@@ -428,17 +444,16 @@ pub(crate) fn plan(
         Some(limit) => counts.limit(params, limit)?,
         None => params.clone(),
     };
-    let models = [&small, &large].map(|tried| (tried.rows, &tried.model));
+    let trials = [&small, &large];
     let seconds = |stage: &str| {
-        let [small, large] =
-            models.map(|(rows, model)| (rows, model.meta().stages.get(stage).copied().unwrap_or(0.0)));
+        let [small, large] = trials.map(|tried| (tried.rows, tried.seconds(stage)));
         // Beyond, it is the clock that is inexact.
         Growth::between(small, large, (0.9, 1.2)).at(n_rows as u64)
     };
-    let [few, many] = models.map(|(rows, model)| (rows, model.meta().n_weights as f64));
+    let [few, many] = trials.map(|tried| (tried.rows, tried.meta.n_weights as f64));
     let weights = Growth::between(few, many, (0.5, 1.3)).slowing().at(n_rows as u64);
     // So many bytes for each weight, and some for all.
-    let [few_bytes, many_bytes] = models.map(|(_, model)| model.container().manifest().total_bytes() as f64);
+    let [few_bytes, many_bytes] = trials.map(|tried| tried.n_bytes as f64);
     let each = if many.1 > few.1 { (many_bytes - few_bytes) / (many.1 - few.1) } else { 0.0 };
     let bytes = (many_bytes + each * (weights - many.1)).max(many_bytes) as u64;
     let weights = weights as u64;

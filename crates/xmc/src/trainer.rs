@@ -3,7 +3,7 @@
 use crate::disentangle::Retraining;
 use crate::encoder::EncoderSource;
 use crate::labels::Labels;
-use crate::plan::{self, Counts, TrainingPlan, plan};
+use crate::plan::{self, Counts, NewWriter, TrainingPlan, plan};
 use crate::stages::Stages;
 use crate::training_set::{Extras, TrainingSet};
 use crate::{DataSource, Encoder, Meta, Model, TrainParams, XmcError};
@@ -155,12 +155,25 @@ impl<'a> Trainer<'a> {
     }
 
     /// What the training would take, stage by stage, and how it would be kept within [`Trainer::memory`]: trains on a tenth and on a
-    /// fortieth of `dataset` (some thousand records at least) and reckons from there.
+    /// fortieth of `dataset` (some thousand records at least) in memory, and reckons from there.
     ///
     /// # Errors
     /// As [`Trainer::fit`]; [`XmcError::Memory`] when the limit is too low; [`XmcError::NoPlan`] for a training with an encoder, a given tree,
     /// several trees or disentanglement.
     pub fn plan(self, dataset: &Dataset) -> Result<TrainingPlan, XmcError> {
+        self.plan_with(dataset, &|| Ok(ModelWriter::in_memory()))
+    }
+
+    /// As [`Trainer::plan`], for large data: the small trainings write beside the model directory `dir`, as the training itself
+    /// would, and leave nothing there.
+    ///
+    /// # Errors
+    /// As [`Trainer::plan`] and [`Trainer::fit_to`].
+    pub fn plan_to(self, dataset: &Dataset, dir: impl AsRef<Path>) -> Result<TrainingPlan, XmcError> {
+        self.plan_with(dataset, &|| ModelWriter::create(&dir))
+    }
+
+    fn plan_with(self, dataset: &Dataset, writer: NewWriter<'_>) -> Result<TrainingPlan, XmcError> {
         self.params.check()?;
         let unplanned = [
             (self.extras.encoder.is_some(), "an encoder"),
@@ -176,7 +189,7 @@ impl<'a> Trainer<'a> {
             return Err(XmcError::NoPlan { what });
         }
         let names = self.label_names.unwrap_or_else(|| has_names(&dataset.label_map));
-        plan(dataset, &self.params, names, self.memory, self.progress)
+        plan(dataset, (&self.params, names), self.memory, writer, self.progress)
     }
 
     /// Trains in memory.
@@ -184,11 +197,6 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A parameter out of range, data without labels, parts that do not fit each other.
     pub fn fit(self, dataset: &Dataset) -> Result<Model, XmcError> {
-        Ok(self.fit_counted(dataset)?.0)
-    }
-
-    /// As [`Trainer::fit`], with what there is to learn from.
-    pub(crate) fn fit_counted(self, dataset: &Dataset) -> Result<(Model, Counts), XmcError> {
         self.fit_into(dataset, ModelWriter::in_memory())
     }
 
@@ -199,19 +207,43 @@ impl<'a> Trainer<'a> {
     pub fn fit_to(self, dataset: &Dataset, dir: impl AsRef<Path>) -> Result<Model, XmcError> {
         self.params.check()?;
         let writer = if self.resume { ModelWriter::resume(dir) } else { ModelWriter::create(dir) };
-        Ok(self.fit_into(dataset, writer?)?.0)
+        self.fit_into(dataset, writer?)
     }
 
-    fn fit_into(mut self, dataset: &Dataset, mut writer: ModelWriter) -> Result<(Model, Counts), XmcError> {
+    fn fit_into(mut self, dataset: &Dataset, mut writer: ModelWriter) -> Result<Model, XmcError> {
+        let stages = Stages::new(self.progress);
+        let Trained { mut meta, encoder, .. } = self.train(dataset, &mut writer, &stages)?;
+        self.finish(&mut meta, writer, encoder, &stages)
+    }
+
+    /// Trains for the sake of what it takes: what there was to learn from, what came of it, and its bytes. The model goes with `writer`.
+    pub(crate) fn try_out(
+        mut self,
+        dataset: &Dataset,
+        mut writer: ModelWriter,
+    ) -> Result<(Counts, Meta, u64), XmcError> {
+        let stages = Stages::new(self.progress);
+        let Trained { mut meta, counts, .. } = self.train(dataset, &mut writer, &stages)?;
+        meta.set_times(true, &stages);
+        let n_bytes = writer.preview(&meta)?.manifest().total_bytes();
+        Ok((counts, meta, n_bytes))
+    }
+
+    /// Writes all sections of a model.
+    fn train(
+        &mut self,
+        dataset: &Dataset,
+        writer: &mut ModelWriter,
+        stages: &Stages<'_>,
+    ) -> Result<Trained, XmcError> {
         self.params.check()?;
         if self.tree.is_some() && self.params.n_trees > 1 {
             return Err(XmcError::GivenTree { n_trees: self.params.n_trees });
         }
-        let stages = Stages::new(self.progress);
         let with_names = self.label_names.unwrap_or_else(|| has_names(&dataset.label_map));
         let encoder = self.extras.encoder.map(|source| source.scored_on(self.valid));
         let extras = Extras { encoder, ..self.extras };
-        let mut set = TrainingSet::new(&self.params, dataset, (with_names, None), extras, &stages)?;
+        let mut set = TrainingSet::new(&self.params, dataset, (with_names, None), extras, stages)?;
         let counts = Counts::of(dataset, &set);
         if let Some(limit) = self.memory {
             self.params = counts.limit(&self.params, limit)?;
@@ -221,12 +253,12 @@ impl<'a> Trainer<'a> {
             writer.identify(&set.identity(&self.params, self.tree.as_ref())?)?;
         }
         if let Some(tfidf) = &set.tfidf {
-            tfidf.save(&writer, "tfidf")?;
+            tfidf.save(writer, "tfidf")?;
         }
         if let Some(encoder) = &set.encoder {
-            encoder.save(&writer)?;
+            encoder.save(writer)?;
         }
-        Labels::write(&writer, &dataset.label_map, &label_counts(&dataset.labels))?;
+        Labels::write(writer, &dataset.label_map, &label_counts(&dataset.labels))?;
         let (mut n_weights, mut disentangled) = (0, Vec::new());
         for number in 0..self.params.n_trees {
             let params = self.params.of_tree(number);
@@ -237,21 +269,21 @@ impl<'a> Trainer<'a> {
                     // Disentanglement writes another tree than it begins with.
                     let earlier = match params.disentangle.is_on() {
                         true => None,
-                        false => adopt_tree(&writer, &prefix)?,
+                        false => adopt_tree(writer, &prefix)?,
                     };
-                    Cow::Owned(earlier.map_or_else(|| grow_tree(&params, &set, &stages), Ok)?)
+                    Cow::Owned(earlier.map_or_else(|| grow_tree(&params, &set, stages), Ok)?)
                 }
             };
             // Under one cluster labels are everywhere already.
             if params.disentangle.is_on() && tree.depth() > 1 {
-                let (params, set, stages, n_samples) = (&params, &set, &stages, dataset.n_samples());
-                let job = Retraining { params, set, n_samples, writer: &writer, prefix: &prefix, stages };
+                let (params, set, n_samples) = (&params, &set, dataset.n_samples());
+                let job = Retraining { params, set, n_samples, writer, prefix: &prefix, stages };
                 let (of_tree, report) = job.train(&tree)?;
                 n_weights += of_tree;
                 disentangled.push(report);
             } else {
                 let linear = params.linear.check()?;
-                n_weights += linear.fit(set.instances(), &tree, &writer, &prefix, &stages)?.n_weights;
+                n_weights += linear.fit(set.instances(), &tree, writer, &prefix, stages)?.n_weights;
             }
         }
         let mut params = self.params.clone();
@@ -259,7 +291,7 @@ impl<'a> Trainer<'a> {
             // Said in the model, so that it does not depend on the defaults of who opens it.
             params.encoding.scale.get_or_insert(encoder.kind().scale());
         }
-        let mut meta = Meta {
+        let meta = Meta {
             xmc_version: env!("CARGO_PKG_VERSION").to_owned(),
             takes_text: dataset.has_texts(),
             encoder: set.encoder.as_deref().map(Encoder::kind),
@@ -279,8 +311,7 @@ impl<'a> Trainer<'a> {
             stages: BTreeMap::new(),
         };
         let encoder = set.encoder.take().map(Cow::into_owned);
-        drop(set);
-        Ok((self.finish(&mut meta, writer, encoder, &stages)?, counts))
+        Ok(Trained { meta, encoder, counts })
     }
 
     /// Validates on the model before it gets its name, so that its scores are inside it.
@@ -300,6 +331,13 @@ impl<'a> Trainer<'a> {
         meta.set_times(self.timestamps, stages);
         Model::with_encoder(writer.commit(meta)?, encoder)
     }
+}
+
+/// What a training leaves beside the sections that it has written.
+struct Trained {
+    meta: Meta,
+    encoder: Option<Encoder>,
+    counts: Counts,
 }
 
 fn grow_tree(

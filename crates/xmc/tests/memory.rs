@@ -1,7 +1,7 @@
 //! Trainings within a limit of memory, and what a training would take.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
-use xmc::{Dataset, Model, TrainParams, Trainer, XmcError};
+use xmc::{Dataset, Model, TrainParams, Trainer, TrainingPlan, XmcError};
 
 const LIMIT: u64 = 64 << 20;
 
@@ -77,6 +77,23 @@ fn a_plan_that_has_tried_all_of_the_data_knows() {
         (plan.node_entries, plan.part_weights),
         (limited.tree.node_entries, limited.linear.part_weights)
     );
+}
+
+#[test]
+fn a_plan_beside_a_model_says_the_same_and_leaves_the_model_alone() {
+    let scene = tempfile::tempdir().unwrap();
+    let dir = scene.path().join("m");
+    Trainer::new(params()).timestamps(false).fit_to(&dataset(), &dir).unwrap();
+    let before = sections(&Model::open(&dir).unwrap());
+    let (beside, in_memory) =
+        (Trainer::new(params()).plan_to(&dataset(), &dir), Trainer::new(params()).plan(&dataset()));
+    let (beside, in_memory) = (beside.unwrap(), in_memory.unwrap());
+    let memory = |plan: &TrainingPlan| plan.stages.iter().map(|stage| stage.memory_bytes).collect::<Vec<_>>();
+    assert_eq!(memory(&beside), memory(&in_memory));
+    assert_eq!(sections(&Model::open(&dir).unwrap()), before);
+    assert_eq!(scene.path().read_dir().unwrap().count(), 1);
+    let nowhere = Trainer::new(params()).plan_to(&dataset(), scene.path().join("no/m"));
+    assert!(matches!(nowhere, Err(XmcError::Store(_))), "{nowhere:?}");
 }
 
 #[test]
