@@ -164,8 +164,8 @@ impl<'a> Trainer<'a> {
         self.plan_with(dataset, &|| Ok(ModelWriter::in_memory()))
     }
 
-    /// As [`Trainer::plan`], for large data: the small trainings write beside the model directory `dir`, as the training itself
-    /// would, and leave nothing there.
+    /// As [`Trainer::plan`], for large data: the small trainings write beside the model directory `dir`, whose parents are made, as the
+    /// training itself would, and leave nothing there.
     ///
     /// # Errors
     /// As [`Trainer::plan`] and [`Trainer::fit_to`].

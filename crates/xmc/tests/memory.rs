@@ -92,8 +92,11 @@ fn a_plan_beside_a_model_says_the_same_and_leaves_the_model_alone() {
     assert_eq!(memory(&beside), memory(&in_memory));
     assert_eq!(sections(&Model::open(&dir).unwrap()), before);
     assert_eq!(scene.path().read_dir().unwrap().count(), 1);
-    let nowhere = Trainer::new(params()).plan_to(&dataset(), scene.path().join("no/m"));
-    assert!(matches!(nowhere, Err(XmcError::Store(_))), "{nowhere:?}");
+    let file = scene.path().join("taken");
+    std::fs::write(&file, "not a model").unwrap();
+    let refused = Trainer::new(params()).plan_to(&dataset(), &file);
+    assert!(matches!(refused, Err(XmcError::Store(_))), "{refused:?}");
+    assert_eq!(std::fs::read(&file).unwrap(), b"not a model");
 }
 
 #[test]
