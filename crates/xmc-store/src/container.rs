@@ -66,9 +66,8 @@ impl Container {
 
     pub(crate) fn on_disk(dir: PathBuf, manifest: Manifest, json: Vec<u8>) -> Self {
         let is_model = manifest.format == Kind::Model.format_name();
-        let n_bytes = manifest.sections.iter().map(|entry| entry.bytes).sum();
         // Data are gone through in order, a model is asked all over.
-        let pages = if is_model { Pages::at_random(n_bytes) } else { Pages::Any };
+        let pages = if is_model { Pages::at_random(manifest.total_bytes()) } else { Pages::Any };
         Self { place: Place::Disk(dir, pages), manifest, json }
     }
 

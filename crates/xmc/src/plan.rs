@@ -386,7 +386,8 @@ impl Tried {
     /// Every few of the records.
     fn of(
         dataset: &Dataset,
-        (params, names): (&TrainParams, bool),
+        params: &TrainParams,
+        names: bool,
         rows: usize,
         writer: ModelWriter,
     ) -> Result<Self, XmcError> {
@@ -418,7 +419,8 @@ pub(crate) fn limits(params: &TrainParams) -> String {
 /// The plan of a training of `params` on `dataset`, with label names or without.
 pub(crate) fn plan(
     dataset: &Dataset,
-    (params, names): (&TrainParams, bool),
+    params: &TrainParams,
+    names: bool,
     limit: Option<u64>,
     writer: NewWriter<'_>,
     progress: &dyn Progress,
@@ -428,7 +430,7 @@ pub(crate) fn plan(
     let small = (large / QUARTER).max(1);
     progress.begin("try parts of the data", Some(2), "trainings");
     let of = |rows| {
-        let tried = Tried::of(dataset, (params, names), rows, writer()?);
+        let tried = Tried::of(dataset, params, names, rows, writer()?);
         progress.advance(1);
         tried
     };

@@ -189,7 +189,7 @@ impl<'a> Trainer<'a> {
             return Err(XmcError::NoPlan { what });
         }
         let names = self.label_names.unwrap_or_else(|| has_names(&dataset.label_map));
-        plan(dataset, (&self.params, names), self.memory, writer, self.progress)
+        plan(dataset, &self.params, names, self.memory, writer, self.progress)
     }
 
     /// Trains in memory.
